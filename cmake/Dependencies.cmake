@@ -1,0 +1,15 @@
+# The single list of what bulwark links. find_package and pkg-config only: nothing is downloaded at configure time.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(fmt REQUIRED)
+find_package(Protobuf REQUIRED)  # CMake's module: Debian 12 ships no protobuf config file.
+find_package(gRPC CONFIG REQUIRED)
+find_package(nlohmann_json CONFIG REQUIRED)
+find_package(tomlplusplus CONFIG REQUIRED)
+find_package(CLI11 CONFIG REQUIRED)
+find_package(yaml-cpp CONFIG REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(GTest REQUIRED)
+pkg_check_modules(LIBSECCOMP REQUIRED IMPORTED_TARGET libseccomp>=2.5)
+pkg_check_modules(LIBCAP REQUIRED IMPORTED_TARGET libcap>=2.60)
