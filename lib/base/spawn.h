@@ -2,10 +2,12 @@
 // closed except those mapped, default signal dispositions and an empty signal mask in the child.
 #pragma once
 
+#include <stddef.h>
 #include <sys/types.h>
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,19 +31,24 @@ struct SpawnedProcess {
   UniqueFd pidfd;
 };
 
-// Starts a child (clone3 with CLONE_PIDFD, vfork semantics; fork+pidfd_open where that is missing). The caller must reap
-// it with waitid. A failure to exec is reported here, as an error with the errno of execve, not as an exit status.
+// Starts a child (clone with CLONE_PIDFD and vfork semantics: the caller's thread waits until the program is loaded;
+// needs Linux 5.9). The caller must reap it with waitid. A failure before or at execve is reported here, as an error with
+// that call's errno, not as an exit status; nothing is left to reap then. PATH is ours, not that of `environment`; empty
+// and relative entries of it are skipped. kInvalidArgument for an empty argv, a NUL in a string, a negative descriptor or
+// a child descriptor that is mapped twice; kNotFound if the program is not in PATH. Thread-safe.
 Result<SpawnedProcess> Spawn(const SpawnOptions& options);
 
 struct CapturedOutput {
   int exit_status = 0;  // exit code, or 128 + signal
   std::string output;   // stdout and stderr together, cut at `max_bytes`
 };
-// Spawns, feeds `input` to stdin, collects output, waits. Blocks up to `timeout_ms`, then kills: kDeadlineExceeded.
-// Not for the shim's serving process, which must never block.
+// Spawns in a process group of its own, gives it `input` as stdin (a file in memory), collects output, and waits until
+// the child ends, even if a process that it left behind still holds the output open. Blocks up to `timeout_ms`, then
+// kills the group: kDeadlineExceeded. `options` may map descriptors above 2 only. Not for the shim's serving process,
+// which must never block.
 Result<CapturedOutput> RunCommand(SpawnOptions options, std::string_view input, size_t max_bytes, int timeout_ms);
 
-// Shell convention for a waitid/waitpid status: exit code, or 128 + signal number.
+// Shell convention for a status as waitpid gives it: exit code, or 128 + signal number; 255 for anything else.
 int ExitStatusFromWait(int wait_status);
 
 }  // namespace bulwark::base
