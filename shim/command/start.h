@@ -17,6 +17,8 @@
 namespace bulwark::shim {
 
 inline constexpr int kListenerFd = 3;  // where the serving process finds its socket
+// ConnectResponse.version of our shim, by which `start` tells it from a stock shim at the same socket path.
+inline constexpr char kShimVersion[] = "bulwark/v2";
 inline constexpr char kDefaultSocketDirectory[] = "/run/containerd/s";
 
 // What stdin said.

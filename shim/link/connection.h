@@ -2,9 +2,11 @@
 // it when it breaks. Decides nothing about retries; its users do. Thread: the loop's.
 #pragma once
 
-#include <functional>
+#include <stdint.h>
+
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "lib/base/event_loop.h"
 #include "lib/base/result.h"
@@ -23,18 +25,23 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // The open client, connecting first if there is none. Owned by the connection and valid until control returns to the
-  // loop. kNotFound or kUnavailable if nobody listens, kPermissionDenied if the listener is not a trusted peer.
-  base::Result<ttrpc::Client*> Get();
-  // Gives the current client up, if any: its pending calls are dropped without an answer. Safe in its callbacks.
+  // Calls, connecting first if there is no connection. On success `callback` runs once, later (ttrpc::Client::Call), unless
+  // Drop comes first. An error means that nothing was sent and `callback` will not run: kNotFound or kUnavailable if nobody
+  // listens, kPermissionDenied if the listener is not a trusted peer.
+  base::Status Call(std::string_view service, std::string_view method, std::string payload,
+                    const ttrpc::CallOptions& options, ttrpc::Client::Callback callback);
+  // Closes the connection, if any: callbacks of its pending calls do not run any more. Safe in a callback.
   void Drop();
-  bool is_open() const { return client_ != nullptr && client_->is_open(); }
   const std::string& path() const { return path_; }
 
  private:
+  base::Status Connect();
+  void Retire();
+
   base::EventLoop& loop_;
   std::string path_;
   std::unique_ptr<ttrpc::Client> client_;
+  std::shared_ptr<uint64_t> generation_;  // counts Drops; callbacks of an earlier one are stale
 };
 
 }  // namespace bulwark::shim

@@ -89,9 +89,11 @@ class GateClient {
  private:
   struct Question;
 
+  static ttrpc::Client::Callback AnswerTo(AdmitCallback callback);
   void Ask(std::shared_ptr<Question> question);
   void Attempt(const std::shared_ptr<Question>& question);
   void AttemptLater(const std::shared_ptr<Question>& question, const base::Error& cause);
+  base::Error Unavailable(base::Code code, const base::Error& cause) const;
   void ScheduleSend();
   void SendBatch();
   v1::ReportRequest NextBatch() const;
@@ -116,6 +118,7 @@ class GateClient {
   bool send_scheduled_ = false;
   int64_t report_backoff_ms_ = 0;
   bool daemon_away_logged_ = false;
+  bool journal_failure_logged_ = false;
   base::EventLoop::TimerId report_timer_ = 0;
   base::EventLoop::TimerId finish_timer_ = 0;
   std::function<void(base::Status)> finished_;
