@@ -1,0 +1,159 @@
+#include "plugin/trust/cosign_verifier.h"
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "plugin/trust/reference_match.h"
+#include "plugin/trust/simple_signing.h"
+
+namespace bulwark::trust {
+namespace {
+
+namespace reason = policy::reason;
+
+struct AuthorityKey {
+  std::string authority;
+  PublicKey key;
+};
+
+// How near a candidate came, in the order of the header; the highest rank of all candidates names the failure.
+enum class Rank { kInvalid, kUntrusted, kDigest, kReference, kAnnotation, kAccepted };
+
+struct CandidateResult {
+  Rank rank = Rank::kInvalid;
+  std::string explanation;
+  const AuthorityKey* signer = nullptr;  // set from kDigest on
+};
+
+std::string_view CodeOf(Rank rank) {
+  switch (rank) {
+    case Rank::kInvalid: return reason::kSignatureInvalid;
+    case Rank::kUntrusted: return reason::kSignatureUntrusted;
+    case Rank::kDigest: return reason::kSignatureDigestMismatch;
+    case Rank::kReference: return reason::kSignatureReferenceMismatch;
+    case Rank::kAnnotation: return reason::kSignatureAnnotationMismatch;
+    case Rank::kAccepted: return reason::kSignatureThreshold;
+  }
+  return reason::kSignatureInvalid;
+}
+
+bool NamesImage(const SignatureRequirement& requirement, const oci::ImageIdentity& image, const std::string& digest) {
+  return (requirement.accept_manifest && digest == image.manifest_digest) ||
+         (requirement.accept_index && !image.index_digest.empty() && digest == image.index_digest);
+}
+
+// The document is genuine; does it say what the requirement wants?
+CandidateResult JudgePayload(const SignatureRequirement& requirement, const oci::ImageIdentity& image,
+                             const SignatureCandidate& candidate, const AuthorityKey& signer) {
+  const auto payload = ParseSimpleSigning(candidate.payload);
+  if (!payload) return {Rank::kInvalid, fmt::format("signed payload: {}", payload.error().message()), nullptr};
+  if (!NamesImage(requirement, image, payload->manifest_digest)) {
+    return {Rank::kDigest, fmt::format("{} signed {}, not this image", signer.authority, payload->manifest_digest), &signer};
+  }
+  if (!ReferenceFits(requirement, payload->docker_reference, image.reference)) {
+    return {Rank::kReference, fmt::format("{} signed it as {}", signer.authority, payload->docker_reference), &signer};
+  }
+  for (const auto& [key, value] : requirement.annotations) {
+    const auto found = payload->optional.find(key);
+    if (found == payload->optional.end() || found->second != value) {
+      return {Rank::kAnnotation, fmt::format("the signed payload lacks annotation {}={}", key, value), &signer};
+    }
+  }
+  return {Rank::kAccepted, "", &signer};
+}
+
+CandidateResult JudgeCandidate(const SignatureRequirement& requirement, const oci::ImageIdentity& image,
+                               const SignatureCandidate& candidate, const std::vector<AuthorityKey>& keys) {
+  if (candidate.payload.size() > kPayloadBytesMax) return {Rank::kInvalid, "payload is larger than 64 KiB", nullptr};
+  const auto signature = DecodeBase64Strict(candidate.signature_base64);
+  if (!signature) return {Rank::kInvalid, "signature annotation is not standard base64", nullptr};
+  for (const AuthorityKey& entry : keys) {
+    if (entry.key.Verifies(candidate.payload, *signature)) return JudgePayload(requirement, image, candidate, entry);
+  }
+  return {Rank::kUntrusted, "no key of the rule made this signature", nullptr};
+}
+
+base::Result<std::vector<AuthorityKey>> LoadKeys(const SignatureRequirement& requirement) {
+  std::vector<AuthorityKey> keys;
+  for (const Authority& authority : requirement.authorities) {
+    for (const std::string& pem : authority.key_pems) {
+      auto key = PublicKey::FromPem(pem);
+      if (!key) return std::move(key).error().Wrap("key of authority {}", authority.name);
+      keys.push_back({authority.name, std::move(key).value()});
+    }
+  }
+  return keys;
+}
+
+std::string DescribeKeys(const std::vector<AuthorityKey>& keys) {
+  std::string text;
+  for (const AuthorityKey& entry : keys) {
+    text += fmt::format("{}{} ({}, {})", text.empty() ? "" : ", ", entry.authority, entry.key.algorithm(),
+                        entry.key.fingerprint().substr(0, 19));
+  }
+  return text;
+}
+
+policy::ReasonStep NothingFound(const SignatureEvidence& evidence, const std::vector<AuthorityKey>& keys) {
+  policy::ReasonStep step{"signature", false, std::string(reason::kSignatureMissing), "", evidence.searched};
+  step.detail = fmt::format("no signature found; looked for one by {}", DescribeKeys(keys));
+  if (!evidence.problems.empty()) {
+    step.code = reason::kSignatureInvalid;
+    step.detail = fmt::format("{}: {}", evidence.problems.front().source, evidence.problems.front().problem);
+  }
+  return step;
+}
+
+}  // namespace
+
+policy::ReasonStep VerifySignatures(const SignatureRequirement& requirement, const oci::ImageIdentity& image,
+                                    const SignatureEvidence& evidence) {
+  policy::ReasonStep step;
+  step.check = "signature";
+  const auto keys = LoadKeys(requirement);
+  if (!keys || keys->empty()) {
+    step.code = reason::kEngineError;
+    step.detail = keys ? "the rule names no key" : keys.error().message();
+    return step;
+  }
+  if (evidence.candidates.empty()) return NothingFound(evidence, *keys);
+
+  const size_t tried = std::min(evidence.candidates.size(), kCandidatesMax);
+  CandidateResult nearest;
+  bool any = false;
+  std::set<std::string> signers;       // key fingerprints: one key under two names is one signer …
+  std::set<std::string> authorities;   // … and two keys of one authority are one authority
+  for (size_t i = 0; i < tried; ++i) {
+    const SignatureCandidate& candidate = evidence.candidates[i];
+    CandidateResult result = JudgeCandidate(requirement, image, candidate, *keys);
+    step.evidence.push_back(candidate.source);
+    if (result.rank == Rank::kAccepted && signers.insert(result.signer->key.fingerprint()).second) {
+      authorities.insert(result.signer->authority);
+    }
+    if (!any || result.rank > nearest.rank) nearest = std::move(result);
+    any = true;
+  }
+  const size_t counted = std::min(signers.size(), authorities.size());
+  if (counted >= std::max(requirement.at_least, 1U)) {
+    step.satisfied = true;
+    step.code = reason::kOk;
+    step.detail = fmt::format("signed by {}", fmt::join(authorities, ", "));
+    return step;
+  }
+  if (evidence.is_cut || evidence.candidates.size() > kCandidatesMax) {
+    step.code = reason::kSignatureLimit;
+    step.detail = fmt::format("more than {} signatures lie with this image; the first {} do not satisfy the rule",
+                              kCandidatesMax, tried);
+    return step;
+  }
+  step.code = CodeOf(nearest.rank);
+  step.detail = nearest.rank == Rank::kAccepted
+                    ? fmt::format("{} of {} required authorities have signed", counted, requirement.at_least)
+                    : fmt::format("{} signature(s) found, none counts: {}; wanted: {}", tried, nearest.explanation,
+                                  DescribeKeys(*keys));
+  return step;
+}
+
+}  // namespace bulwark::trust

@@ -1,0 +1,128 @@
+#include "plugin/trust/public_key.h"
+
+#include <openssl/bio.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include <array>
+#include <utility>
+
+#include "lib/oci/digest.h"
+
+namespace bulwark::trust {
+namespace {
+
+using base::Code;
+using base::Error;
+
+constexpr size_t kPemBytesMax = 16 * 1024;
+constexpr int kRsaBitsMin = 2048;
+constexpr int kRsaBitsMax = 16384;
+
+struct FreeBio {
+  void operator()(BIO* bio) const { BIO_free(bio); }
+};
+struct FreeContext {
+  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+};
+
+base::Result<std::string> NameAlgorithm(EVP_PKEY* key) {
+  const int bits = EVP_PKEY_get_bits(key);
+  switch (EVP_PKEY_get_base_id(key)) {
+    case EVP_PKEY_ED25519:
+      return std::string("Ed25519");
+    case EVP_PKEY_RSA:
+      if (bits < kRsaBitsMin || bits > kRsaBitsMax) {
+        return Error::Make(Code::kInvalidArgument, "RSA key of {} bits: {} to {} are taken", bits, kRsaBitsMin, kRsaBitsMax);
+      }
+      return fmt::format("RSA {}", bits);
+    case EVP_PKEY_EC: {
+      std::array<char, 64> group{};
+      size_t length = 0;
+      std::array<char, 32> encoding{};
+      size_t encoding_length = 0;
+      // A curve given by its parameters instead of its name is refused: CVE-2020-0601 was one.
+      if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_EC_ENCODING, encoding.data(), encoding.size(),
+                                         &encoding_length) != 1 ||
+          std::string_view(encoding.data(), encoding_length) != OSSL_PKEY_EC_ENCODING_GROUP ||
+          EVP_PKEY_get_group_name(key, group.data(), group.size(), &length) != 1) {
+        return Error(Code::kInvalidArgument, "EC key without a named curve");
+      }
+      const std::string_view name(group.data(), length);
+      if (name == "prime256v1") return std::string("ECDSA P-256");
+      if (name == "secp384r1") return std::string("ECDSA P-384");
+      if (name == "secp521r1") return std::string("ECDSA P-521");
+      return Error::Make(Code::kInvalidArgument, "EC key on curve {}: P-256, P-384 and P-521 are taken", name);
+    }
+    default:
+      return Error(Code::kInvalidArgument, "key is neither ECDSA, RSA nor Ed25519");
+  }
+}
+
+size_t CountOf(std::string_view text, std::string_view word) {
+  size_t count = 0;
+  for (size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + word.size())) ++count;
+  return count;
+}
+
+}  // namespace
+
+base::Result<PublicKey> PublicKey::FromPem(std::string_view pem) {
+  if (pem.size() > kPemBytesMax) return Error(Code::kInvalidArgument, "key file is larger than 16 KiB");
+  if (CountOf(pem, "-----BEGIN ") != 1) {
+    return Error(Code::kInvalidArgument, "key file must hold exactly one PEM block \"PUBLIC KEY\"");
+  }
+  const std::unique_ptr<BIO, FreeBio> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  PublicKey key;
+  key.key_.reset(PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+  ERR_clear_error();
+  if (!key.key_) return Error(Code::kInvalidArgument, "no PEM block \"PUBLIC KEY\" (RFC 7468) that OpenSSL can read");
+  ASSIGN_OR_RETURN(key.algorithm_, NameAlgorithm(key.key_.get()));
+  unsigned char* der = nullptr;
+  const int length = i2d_PUBKEY(key.key_.get(), &der);
+  if (length <= 0) return Error(Code::kInternal, "public key cannot be encoded");
+  key.fingerprint_ = oci::Sha256Digest({reinterpret_cast<const char*>(der), static_cast<size_t>(length)});
+  OPENSSL_free(der);
+  return key;
+}
+
+bool PublicKey::Verifies(std::string_view message, std::string_view signature) const {
+  const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
+  const EVP_MD* hash = EVP_PKEY_get_base_id(key_.get()) == EVP_PKEY_ED25519 ? nullptr : EVP_sha256();
+  const bool verified =
+      context && EVP_DigestVerifyInit(context.get(), nullptr, hash, nullptr, key_.get()) == 1 &&
+      EVP_DigestVerify(context.get(), reinterpret_cast<const unsigned char*>(signature.data()), signature.size(),
+                       reinterpret_cast<const unsigned char*>(message.data()), message.size()) == 1;
+  ERR_clear_error();
+  return verified;
+}
+
+base::Result<std::string> DecodeBase64Strict(std::string_view text) {
+  constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const Error malformed(Code::kInvalidArgument, "not standard base64");
+  if (text.empty() || text.size() % 4 != 0) return malformed;
+  const size_t padding = text.ends_with("==") ? 2 : (text.ends_with("=") ? 1 : 0);
+  std::string bytes;
+  bytes.reserve(text.size() / 4 * 3);
+  uint32_t group = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool is_padding = i >= text.size() - padding;
+    const size_t value = is_padding ? 0 : kAlphabet.find(text[i]);
+    if (value == std::string_view::npos) return malformed;
+    group = (group << 6) | static_cast<uint32_t>(value);
+    if (i % 4 != 3) continue;
+    for (const int shift : {16, 8, 0}) bytes.push_back(static_cast<char>((group >> shift) & 0xff));
+    group = 0;
+  }
+  // Bits that padding leaves over must be zero, or two texts would mean the same bytes.
+  for (size_t i = 0; i < padding; ++i) {
+    if (bytes.back() != 0) return malformed;
+    bytes.pop_back();
+  }
+  return bytes;
+}
+
+}  // namespace bulwark::trust

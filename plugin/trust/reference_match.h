@@ -1,0 +1,16 @@
+// Whether the name an image was signed under fits the name it is started under. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "plugin/trust/requirement.h"
+
+namespace bulwark::trust {
+
+// `signed_reference` as in the payload, `started_reference` canonical or empty. References that do not parse never fit,
+// except under kAny.
+bool ReferenceFits(const SignatureRequirement& requirement, std::string_view signed_reference,
+                   std::string_view started_reference);
+
+}  // namespace bulwark::trust
