@@ -19,7 +19,7 @@ namespace bulwark::policy {
 enum class Action { kDeny, kAllow };
 
 // `match`: which containers a rule is about. Every list that is not empty must hold; an empty list holds for all.
-struct Match {
+struct RuleMatch {
   // Patterns over the canonical image reference ("registry.corp/prod/**", lib/oci/reference_pattern.h), or digests
   // ("sha256:<64 hex>") of an index, a platform manifest or an image config. Never empty: the parser demands one.
   std::vector<std::string> images;
@@ -31,13 +31,13 @@ struct Match {
 struct Profile {
   std::optional<std::string> seccomp;                    // name of a profile; absent: the container's own, untouched
   std::optional<std::vector<std::string>> capabilities;  // the most it may hold, "CAP_CHOWN"; absent: no bound of ours
-  bool no_new_privileges = true;                         // `noNewPrivileges`
+  bool no_new_privileges = false;                        // `noNewPrivileges`
   bool readonly_rootfs = false;                          // `readonlyRootfs`
   std::vector<std::string> masked_paths;                 // `maskedPaths`: absolute, masked in addition to its own
   std::vector<std::string> readonly_paths;               // `readonlyPaths`: absolute, read-only in addition to its own
-  // `allowPrivileged`: the container may ask for what no profile can bound (all devices, no seccomp with every
-  // capability, …). False: such a spec is denied with spec.forbidden.
-  bool allow_privileged = false;
+  // What no profile can bound, so it must be allowed by name; otherwise such a spec is denied with spec.forbidden.
+  bool allow_privileged = false;       // `allowPrivileged`: all devices, or a block device of the host
+  bool allow_host_namespaces = false;  // `allowHostNamespaces`: the host's pid, ipc or network namespace
 };
 
 // One entry of `exec.allow`: a command that may be run in the container. Exactly one of `argv` (the whole command) and
@@ -47,7 +47,7 @@ struct ExecAllow {
   std::vector<std::string> argv;
   bool is_prefix = false;
   bool terminal = false;        // true: also with a terminal; false: only without one (as probes run)
-  bool standard_input = false;  // true: also with standard input attached
+  bool standard_input = false;  // `stdin`; true: also with standard input attached
   std::vector<uint32_t> users;  // only as one of these uids; empty: as any
 };
 
@@ -61,7 +61,8 @@ struct Rule {
   std::string name;             // unique in the whole set
   std::string file;             // the policy file it came from
   int line = 0;                 // of the rule's first key, from 1
-  Match match;
+  int column = 0;
+  RuleMatch match;
   Action action = Action::kAllow;  // kDeny: refuse whatever matches (policy.denied); then nothing else is looked at
   Mode mode = Mode::kEnforce;      // its own, or that of the defaults
   std::optional<trust::SignatureRequirement> signatures;  // `require.signatures`; absent: none asked for
