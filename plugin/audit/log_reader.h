@@ -47,6 +47,9 @@ class LogReader {
   // kNotFound if there is no log in `directory`; kOutOfRange if `from_sequence` is older than the log.
   static base::Result<std::unique_ptr<LogReader>> Open(const std::string& directory, ReadOptions options,
                                                        const AuditLog* live);
+  // A reader that begins with the oldest of the last segments that together hold at most `bytes_max` (the newest one in
+  // any case). kNotFound as above.
+  static base::Result<std::unique_ptr<LogReader>> OpenAtTail(const std::string& directory, uint64_t bytes_max);
   ~LogReader();
   LogReader(const LogReader&) = delete;
   LogReader& operator=(const LogReader&) = delete;
