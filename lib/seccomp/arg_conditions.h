@@ -1,0 +1,32 @@
+// Sets of argument tuples of one system call, in the form libseccomp can express: a union of conjunctions with at most
+// one comparison per argument. Used by profile_merge. Every operation is exact or says that it cannot be: nothing is
+// rounded. Pure; any thread.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "lib/seccomp/profile.h"
+
+namespace bulwark::seccomp {
+
+// All conditions hold; ordered by argument index, each index once. Empty: all tuples.
+using Conjunction = std::vector<ArgCondition>;
+// Any conjunction holds. Empty: no tuple.
+using Disjunction = std::vector<Conjunction>;
+
+// The result of intersecting two conditions or conjunctions.
+enum class Meet { kExact, kEmpty, kInexpressible };
+
+// Intersects conditions on the same argument into one. Values beyond 32 bits are only compared for identity, because
+// libseccomp truncates them on 32-bit architectures, where the reasoning for 64 bits would not hold.
+Meet MeetConditions(const ArgCondition& a, const ArgCondition& b, ArgCondition* result);
+Meet MeetConjunctions(const Conjunction& a, const Conjunction& b, Conjunction* result);
+
+// Whether some tuple may be in both. True if it cannot be told.
+bool MayOverlap(const Conjunction& a, const Conjunction& b);
+
+// Complement of a union; absent if inexpressible or larger than `size_max` conjunctions.
+std::optional<Disjunction> Complement(const Disjunction& set, size_t size_max);
+
+}  // namespace bulwark::seccomp

@@ -1,0 +1,41 @@
+// The intersection of two seccomp profiles as one profile: for every call, the result is at least as strict as either
+// input (in the order of enum Action), under the semantics described in profile.h. Where the exact intersection cannot be
+// written as an OCI profile, the result is stricter, never looser, and says so.
+//
+// Semantics: a profile is a function from (system call, arguments) to an outcome; the result is the stricter of the two,
+// point by point.
+//   - The default is the stricter default. Of two errno outcomes, an explicit rule's errno wins over a default's, else
+//     the first profile's; clone3 keeps ENOSYS whenever it is refused by errno, or glibc's fallback to clone fails.
+//   - Conditions are multiplied out: (A1 or A2) and (B1 or B2). Two conditions on one argument, which libseccomp cannot
+//     hold in one rule, are reduced to one where they imply, exclude or sharpen each other.
+//   - What cannot be reduced, or grows beyond kRulesPerSyscallMax, becomes an unconditional ERRNO(EPERM) for that system
+//     call (or stricter, if an input may be), and is named in `unmergeable`.
+//   - Overlapping conditional rules with different actions, whose order libseccomp does not define, count as the
+//     strictest of them.
+//   - Architectures and flags are intersected; the native architecture always stays. A 32-bit architecture on which
+//     socketcall(2) or ipc(2) stand for several system calls is dropped if the two profiles treat these calls and their
+//     parts differently; all its calls are killed then.
+//   - With two different listeners, calls that either would notify are refused.
+//
+// Pure; any thread. kFailedPrecondition only if the native architecture itself would have to be dropped.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "lib/seccomp/profile.h"
+
+namespace bulwark::seccomp {
+
+inline constexpr size_t kRulesPerSyscallMax = 64;
+
+struct MergedProfile {
+  Profile profile;                       // at most one action per system call and condition; no rule equals the default
+  std::vector<std::string> unmergeable;  // system calls refused because their conditions cannot be intersected
+  std::vector<std::string> notes;        // for people: dropped architectures, replaced listeners
+};
+
+base::Result<MergedProfile> Intersect(const Profile& a, const Profile& b);
+
+}  // namespace bulwark::seccomp

@@ -1,0 +1,96 @@
+#include "lib/seccomp/syscall_function.h"
+
+#include <algorithm>
+
+namespace bulwark::seccomp {
+
+namespace {
+
+ArgCondition Canonical(ArgCondition condition) {
+  if (condition.op == CompareOp::kMaskedEqual) {
+    condition.value_two &= condition.value;  // as libseccomp does
+  } else {
+    condition.value_two = 0;
+  }
+  return condition;
+}
+
+// The conjunctions of one rule: one, or each condition alone if an argument is named twice.
+Disjunction ConjunctionsOf(const std::vector<ArgCondition>& args) {
+  Conjunction all;
+  for (const ArgCondition& arg : args) all.push_back(Canonical(arg));
+  std::stable_sort(all.begin(), all.end(),
+                   [](const auto& a, const auto& b) { return a.index < b.index; });
+  const bool repeats = std::adjacent_find(all.begin(), all.end(), [](const auto& a, const auto& b) {
+                         return a.index == b.index;
+                       }) != all.end();
+  if (!repeats) return {all};
+  Disjunction alone;
+  for (const ArgCondition& condition : all) alone.push_back({condition});
+  return alone;
+}
+
+void AddRule(SyscallFunction& function, const Rule& rule) {
+  if (rule.args.empty()) {
+    function.constant = function.constant.has_value()
+                            ? StricterOf(*function.constant, rule.outcome)
+                            : rule.outcome;
+    return;
+  }
+  for (Conjunction& where : ConjunctionsOf(rule.args)) {
+    function.regions.push_back(Region{std::move(where), rule.outcome});
+  }
+}
+
+void Collapse(SyscallFunction& function, const Outcome& default_outcome) {
+  Outcome strictest = StricterOf(default_outcome, Outcome{Action::kErrno, 1});
+  for (const Region& region : function.regions) strictest = StricterOf(strictest, region.outcome);
+  function.constant = strictest;
+  function.is_collapsed = true;
+}
+
+}  // namespace
+
+const Outcome& StricterOf(const Outcome& a, const Outcome& b) { return IsStricter(b, a) ? b : a; }
+
+bool LevelOverlaps(std::vector<Region>& regions) {
+  bool changed_any = false;
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t i = 0; i < regions.size(); ++i) {
+      for (size_t j = i + 1; j < regions.size(); ++j) {
+        Region& a = regions[i];
+        Region& b = regions[j];
+        if (a.outcome == b.outcome || !MayOverlap(a.where, b.where)) continue;
+        // Of equally strict outcomes the smaller number, whatever the order: else this would not settle.
+        const bool takes_b = a.outcome.action == b.outcome.action
+                                 ? b.outcome.value < a.outcome.value
+                                 : IsStricter(b.outcome, a.outcome);
+        a.outcome = b.outcome = Outcome(takes_b ? b.outcome : a.outcome);
+        changed = changed_any = true;
+      }
+    }
+  }
+  return changed_any;
+}
+
+SyscallFunctions TakeApart(const Profile& profile, size_t regions_max) {
+  SyscallFunctions functions;
+  for (const Rule& rule : profile.rules) {
+    if (rule.outcome == profile.default_outcome) continue;
+    for (const std::string& name : rule.names) AddRule(functions[name], rule);
+  }
+  for (auto& [name, function] : functions) {
+    if (!function.constant.has_value() && function.regions.size() > regions_max) {
+      Collapse(function, profile.default_outcome);
+    }
+    if (function.constant.has_value()) {
+      function.regions.clear();
+    } else {
+      LevelOverlaps(function.regions);
+    }
+  }
+  return functions;
+}
+
+}  // namespace bulwark::seccomp
