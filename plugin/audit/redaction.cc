@@ -104,12 +104,16 @@ class Redactor {
       mask_next_ = value.empty() || value == "\"" || value == "'";
       return mask_next_ ? std::string(word) : fmt::format("{}{}", word.substr(0, separator + 1), kMask);
     }
+    // mysql's and sshpass's -pSECRET; but Go programs write "-password SECRET".
+    if (word.size() > 2 && word.substr(0, 2) == "-p") {
+      const std::string lowered = Lowered(word);
+      mask_next_ = lowered.starts_with("-pass") || lowered.starts_with("-pw");
+      return fmt::format("-p{}", kMask);
+    }
     if (is_option && separator == std::string_view::npos && NamesSecret(name)) {
       mask_next_ = true;
       return std::string(word);
     }
-    // mysql's and sshpass's -pSECRET.
-    if (word.size() > 2 && word.substr(0, 2) == "-p") return fmt::format("-p{}", kMask);
     if (is_url) return MaskUrlPassword(word);
     if (separator != std::string_view::npos) {
       const std::string_view value = word.substr(separator + 1);

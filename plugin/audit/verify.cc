@@ -177,8 +177,8 @@ Result<bool> Verifier::CheckSegment(const SegmentName& name, const SegmentName* 
   if (!tail_fits) return false;
   if (end_sequence != UINT64_MAX && result_.last_sequence + 1 < end_sequence) {
     return Break(VerifyCode::kGap, scanner->offset(), result_.last_sequence + 1,
-                 fmt::format("records {} to {} are missing at the end of the segment",
-                             result_.last_sequence + 1, end_sequence - 1));
+                 fmt::format("records {} to {} are missing between this segment and {}", result_.last_sequence + 1,
+                             end_sequence - 1, next->file_name));
   }
   return true;
 }
