@@ -145,11 +145,12 @@ class Shim {
     }
   }
 
-  // The socket goes first: a `start` for the same group must find nobody rather than a shim that is leaving.
+  // The name goes first: a `start` for the same group must find nobody rather than a shim that is leaving; and once the
+  // listener were closed, the name could be that of the next shim.
   void ShutDown() {
     if (std::exchange(is_shutting_down_, true)) return;
-    server_.StopAccepting();
     if (!socket_path_.empty()) unlink(socket_path_.c_str());
+    server_.StopAccepting();
     server_.FlushThen([this] {
       events_.Drain(kDrainMs, [this] { OnDrained(); });
       gate_.Finish(kDrainMs, [this](const base::Status& status) {
