@@ -6,7 +6,6 @@
 
 #include "containerd/runc_options.pb.h"
 #include "shim/command/start.h"
-#include "shim/command/start.h"
 #include "shim/os/cgroup_path.h"
 #include "shim/task_service.h"
 #include "shim/wire.h"
