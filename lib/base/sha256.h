@@ -1,5 +1,5 @@
-// SHA-256 (FIPS 180-4), for names derived from text, such as containerd's shim socket paths. Not for verifying evidence:
-// the daemon uses OpenSSL for that; the shim links no crypto library.
+// SHA-256 (FIPS 180-4), for names derived from text, such as containerd's shim socket paths. Not
+// for verifying evidence: the daemon uses OpenSSL for that; the shim links no crypto library.
 #pragma once
 
 #include <stdint.h>

@@ -53,8 +53,9 @@ base::Result<std::string> EncodeRecord(const v1::LifecycleEvent& event) {
   const std::string payload = event.SerializeAsString();
   if (payload.empty()) return Error(Code::kInvalidArgument, "encode journal record: empty event");
   if (payload.size() > kRecordBytesMax) {
-    return Error::Make(Code::kResourceExhausted, "encode journal record: {} bytes, at most {} allowed",
-                       payload.size(), kRecordBytesMax);
+    return Error::Make(Code::kResourceExhausted,
+                       "encode journal record: {} bytes, at most {} allowed", payload.size(),
+                       kRecordBytesMax);
   }
   const auto length = static_cast<uint32_t>(payload.size());
   std::string record;

@@ -88,8 +88,8 @@ class Parser {
   base::Status TakeBool(const BoolFlag& flag, std::optional<std::string_view> value) {
     const std::optional<bool> parsed = value ? ParseBool(*value) : true;
     if (!parsed) {
-      return Error::Make(Code::kInvalidArgument, "parse flag -{}: \"{}\" is not a boolean", flag.name,
-                         *value);
+      return Error::Make(Code::kInvalidArgument, "parse flag -{}: \"{}\" is not a boolean",
+                         flag.name, *value);
     }
     args_.*flag.field = *parsed;
     return base::OkStatus();
@@ -106,18 +106,20 @@ class Parser {
     return base::OkStatus();
   }
 
-  // A flag of a containerd to come. Whether the next word is its value cannot be known; a word that is neither a flag
-  // nor an action can be nothing else.
+  // A flag of a containerd to come. Whether the next word is its value cannot be known; a word that
+  // is neither a flag nor an action can be nothing else.
   void SkipUnknown(std::string_view name, bool has_value) {
     args_.unknown_flags.emplace_back(name);
-    if (!has_value && at_ < words_.size() && !IsFlag(words_[at_]) && !ParseAction(words_[at_])) ++at_;
+    if (!has_value && at_ < words_.size() && !IsFlag(words_[at_]) && !ParseAction(words_[at_]))
+      ++at_;
   }
 
   base::Status TakeAction() {
     if (at_ == words_.size() || words_[at_].empty()) return base::OkStatus();
     const std::optional<Action> action = ParseAction(words_[at_]);
     if (!action) {
-      return Error::Make(Code::kInvalidArgument, "parse arguments: unknown action \"{}\"", words_[at_]);
+      return Error::Make(Code::kInvalidArgument, "parse arguments: unknown action \"{}\"",
+                         words_[at_]);
     }
     args_.action = *action;
     return base::OkStatus();
@@ -129,12 +131,14 @@ class Parser {
       return Error(Code::kInvalidArgument, "parse arguments: shim namespace cannot be empty");
     }
     if (!IsIdentifier(args_.containerd_namespace)) {
-      return Error::Make(Code::kInvalidArgument, "parse flag -namespace: \"{}\" is not an identifier",
+      return Error::Make(Code::kInvalidArgument,
+                         "parse flag -namespace: \"{}\" is not an identifier",
                          args_.containerd_namespace);
     }
     if (args_.id.empty() && args_.action == Action::kServe) return base::OkStatus();
     if (!IsIdentifier(args_.id)) {
-      return Error::Make(Code::kInvalidArgument, "parse flag -id: \"{}\" is not an identifier", args_.id);
+      return Error::Make(Code::kInvalidArgument, "parse flag -id: \"{}\" is not an identifier",
+                         args_.id);
     }
     return base::OkStatus();
   }
@@ -165,6 +169,8 @@ bool IsIdentifier(std::string_view text) {
   return separator_allowed;
 }
 
-base::Result<Args> ParseArgs(int argc, const char* const* argv) { return Parser(argc, argv).Parse(); }
+base::Result<Args> ParseArgs(int argc, const char* const* argv) {
+  return Parser(argc, argv).Parse();
+}
 
 }  // namespace bulwark::shim

@@ -1,5 +1,5 @@
-// The shim's command line, as containerd writes it: Go-style flags ("-x v", "-x=v", "--x v", "-x"), then at most one
-// action. Pure. (containerd pkg/shim/shim.go; Go's flag package for the syntax.)
+// The shim's command line, as containerd writes it: Go-style flags ("-x v", "-x=v", "--x v", "-x"),
+// then at most one action. Pure. (containerd pkg/shim/shim.go; Go's flag package for the syntax.)
 #pragma once
 
 #include <string>
@@ -24,12 +24,14 @@ struct Args {
   bool show_version = false;         // -v, -version
   bool show_info = false;            // -info
   Action action = Action::kServe;
-  // Flags that were not understood and were ignored, for the caller to log where logging is allowed (never in `start`).
+  // Flags that were not understood and were ignored, for the caller to log where logging is allowed
+  // (never in `start`).
   std::vector<std::string> unknown_flags;
 };
 
-// kInvalidArgument: a flag without its value, a bad boolean, an unknown action, an empty namespace (unless only -v, -version
-// or -info is asked for), a namespace or id that is not a containerd identifier, a start or delete without an id.
+// kInvalidArgument: a flag without its value, a bad boolean, an unknown action, an empty namespace
+// (unless only -v, -version or -info is asked for), a namespace or id that is not a containerd
+// identifier, a start or delete without an id.
 base::Result<Args> ParseArgs(int argc, const char* const* argv);
 
 // containerd's identifiers: at most 76 characters, [A-Za-z0-9]+([._-][A-Za-z0-9]+)*.

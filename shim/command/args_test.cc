@@ -11,8 +11,9 @@ base::Result<Args> Parse(std::vector<const char*> words) {
 }
 
 TEST(Args, ReadsTheCommandLinesThatContainerdWrites) {
-  const auto start = Parse({"-namespace", "k8s.io", "-address", "/run/containerd/containerd.sock",
-                            "-publish-binary", "/usr/bin/containerd", "-id", "abc", "-debug", "start"});
+  const auto start =
+      Parse({"-namespace", "k8s.io", "-address", "/run/containerd/containerd.sock",
+             "-publish-binary", "/usr/bin/containerd", "-id", "abc", "-debug", "start"});
   ASSERT_TRUE(start.has_value());
   EXPECT_EQ(start->action, Action::kStart);
   EXPECT_EQ(start->containerd_namespace, "k8s.io");
@@ -29,7 +30,8 @@ TEST(Args, ReadsTheCommandLinesThatContainerdWrites) {
 }
 
 TEST(Args, TakesEveryFormOfGoFlags) {
-  const auto args = Parse({"--namespace=ns", "-id=x", "--address", "/a", "-debug=false", "--info=T"});
+  const auto args =
+      Parse({"--namespace=ns", "-id=x", "--address", "/a", "-debug=false", "--info=T"});
   ASSERT_TRUE(args.has_value());
   EXPECT_EQ(args->containerd_namespace, "ns");
   EXPECT_EQ(args->id, "x");
@@ -46,8 +48,8 @@ TEST(Args, StopsAtTheFirstPositionalWord) {
 }
 
 TEST(Args, IgnoresAndNamesFlagsItDoesNotKnow) {
-  const auto args = Parse({"-shiny", "-namespace", "ns", "-colour", "blue", "-size=3", "-id", "x",
-                           "-last", "delete"});
+  const auto args = Parse(
+      {"-shiny", "-namespace", "ns", "-colour", "blue", "-size=3", "-id", "x", "-last", "delete"});
   ASSERT_TRUE(args.has_value());
   EXPECT_EQ(args->unknown_flags, (std::vector<std::string>{"shiny", "colour", "size", "last"}));
   EXPECT_EQ(args->action, Action::kDelete);

@@ -1,4 +1,5 @@
-// For tests of the commands as processes: a bundle in a directory of its own, and the test shim run in it.
+// For tests of the commands as processes: a bundle in a directory of its own, and the test shim run
+// in it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -37,16 +38,26 @@ class CommandTest : public testing::Test {
     mkdir(bundle.c_str(), 0700);
     mkdir((bundle + "/rootfs").c_str(), 0711);
     std::ofstream(bundle + "/config.json")
-        << R"({"ociVersion":"1.0.2","process":{"args":["sh"]},"annotations":)" << annotations << "}";
+        << R"({"ociVersion":"1.0.2","process":{"args":["sh"]},"annotations":)" << annotations
+        << "}";
     return bundle;
   }
 
-  base::CapturedOutput Run(const std::string& id, std::vector<std::string> arguments, const std::string& input) {
+  base::CapturedOutput Run(const std::string& id, std::vector<std::string> arguments,
+                           const std::string& input) {
     base::SpawnOptions spawn;
-    spawn.argv = {std::string(BULWARK_BIN_DIR) + "/shim_command_test_shim", "-namespace", "ns", "-id", id,
-                  "-address", "/run/containerd/containerd.sock", "-publish-binary", "/usr/bin/containerd"};
+    spawn.argv = {std::string(BULWARK_BIN_DIR) + "/shim_command_test_shim",
+                  "-namespace",
+                  "ns",
+                  "-id",
+                  id,
+                  "-address",
+                  "/run/containerd/containerd.sock",
+                  "-publish-binary",
+                  "/usr/bin/containerd"};
     spawn.argv.insert(spawn.argv.end(), arguments.begin(), arguments.end());
-    spawn.environment = {{"PATH=" + std::string(getenv("PATH")), "BULWARK_GATE_SOCKET=" + directory_ + "/gate.sock",
+    spawn.environment = {{"PATH=" + std::string(getenv("PATH")),
+                          "BULWARK_GATE_SOCKET=" + directory_ + "/gate.sock",
                           "BULWARK_SPOOL_DIR=" + directory_ + "/spool"}};
     for (const std::string& variable : environment_) spawn.environment->push_back(variable);
     spawn.working_directory = directory_ + "/" + id;
@@ -83,14 +94,16 @@ class CommandTest : public testing::Test {
   // The pid of the shim that answers at an address, 0 if none does.
   static pid_t ShimAt(const std::string& address) {
     if (address.rfind("unix://", 0) != 0) return 0;
-    const auto answer = ttrpc::CallBlocking(address.substr(7), "containerd.task.v2.Task", "Connect", "", 3'000);
+    const auto answer =
+        ttrpc::CallBlocking(address.substr(7), "containerd.task.v2.Task", "Connect", "", 3'000);
     containerd::task::ConnectResponse response;
     if (!answer || !response.ParseFromString(*answer)) return 0;
     return static_cast<pid_t>(response.shim_pid());
   }
   static void WaitUntilGone(pid_t pid) {
     for (int i = 0; i < 500 && kill(pid, 0) == 0; ++i) {
-      const std::string state = base::ReadPseudoFile("/proc/" + std::to_string(pid) + "/stat", 4096).value_or("");
+      const std::string state =
+          base::ReadPseudoFile("/proc/" + std::to_string(pid) + "/stat", 4096).value_or("");
       if (state.find(") Z ") != std::string::npos) return;
       usleep(10'000);
     }

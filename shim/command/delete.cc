@@ -42,10 +42,12 @@ constexpr int64_t kNanosPerSecond = 1'000'000'000;
 base::Result<std::string> BundleOf(const Args& args) {
   if (!args.bundle.empty()) {
     if (args.bundle.front() == '/') return args.bundle;
-    return Error::Make(Code::kInvalidArgument, "delete: bundle {} is not an absolute path", args.bundle);
+    return Error::Make(Code::kInvalidArgument, "delete: bundle {} is not an absolute path",
+                       args.bundle);
   }
   std::string here(PATH_MAX, '\0');
-  if (getcwd(here.data(), here.size()) == nullptr) return Error::FromErrno("read the current directory");
+  if (getcwd(here.data(), here.size()) == nullptr)
+    return Error::FromErrno("read the current directory");
   here.resize(here.find('\0'));
   const size_t slash = here.rfind('/');
   if (slash == std::string::npos) {
@@ -54,7 +56,8 @@ base::Result<std::string> BundleOf(const Args& args) {
   return here.substr(0, slash + 1) + args.id;
 }
 
-// The options that Create left in the bundle. A Create that did not get that far left none: the defaults.
+// The options that Create left in the bundle. A Create that did not get that far left none: the
+// defaults.
 containerd::runc::Options OptionsOf(const std::string& bundle) {
   containerd::runc::Options options;
   if (auto binary = base::ReadFile(bundle + "/runtime", kBundleFileBytesMax); binary) {
@@ -92,13 +95,14 @@ std::vector<std::string> RuntimeEnvironment() {
 void DeleteInRuntime(const containerd::runc::Options& options, const std::string& root,
                      const std::string& bundle, const std::string& id) {
   base::SpawnOptions spawn;
-  spawn.argv = {RuntimeBinary(options), "--root",   root,     "--log", bundle + "/log.json",
-                "--log-format",         "json",     "delete", "--force", id};
+  spawn.argv = {RuntimeBinary(options), "--root", root,     "--log",   bundle + "/log.json",
+                "--log-format",         "json",   "delete", "--force", id};
   spawn.environment = RuntimeEnvironment();
-  const auto done = base::RunCommand(std::move(spawn), {}, kRuntimeOutputBytesMax, kRuntimeTimeoutMs);
+  const auto done =
+      base::RunCommand(std::move(spawn), {}, kRuntimeOutputBytesMax, kRuntimeTimeoutMs);
   if (done && done->exit_status == 0) return;
   base::LogError("runtime could not delete the container",
-                {{"container_id", id}, {"error", done ? done->output : done.error().message()}});
+                 {{"container_id", id}, {"error", done ? done->output : done.error().message()}});
 }
 
 // Whether the shim that served the bundle still does. Removes the socket of one that is gone.
@@ -120,15 +124,19 @@ v1::LifecycleEvent EventOf(const Args& args, const DeleteOutcome& outcome, v1::E
   return event;
 }
 
-// What nobody else can report any more. With a living shim that is the removal alone: it sees the exit itself.
-std::vector<v1::LifecycleEvent> EventsToReport(const Args& args, const DeleteOutcome& outcome, bool shim_lives) {
+// What nobody else can report any more. With a living shim that is the removal alone: it sees the
+// exit itself.
+std::vector<v1::LifecycleEvent> EventsToReport(const Args& args, const DeleteOutcome& outcome,
+                                               bool shim_lives) {
   std::vector<v1::LifecycleEvent> events;
   if (!outcome.runtime_knew_it) return events;
   if (!shim_lives) {
     events.push_back(EventOf(args, outcome, v1::SHIM_GONE));
     v1::LifecycleEvent exited = EventOf(args, outcome, v1::CONTAINER_EXITED);
     exited.set_exit_status(kKilledStatus);
-    exited.set_detail("killed in the clean-up after its shim was lost; had it exited before, its status is unknown");
+    exited.set_detail(
+        "killed in the clean-up after its shim was lost; had it exited before, its status is "
+        "unknown");
     events.push_back(std::move(exited));
   }
   v1::LifecycleEvent deleted = EventOf(args, outcome, v1::CONTAINER_DELETED);
@@ -145,12 +153,14 @@ base::Status Deliver(std::vector<v1::LifecycleEvent> events, const std::string& 
     journal = *std::move(opened);
   } else if (opened.error().code() != Code::kFailedPrecondition) {
     // Held by a living shim it is none of our business; else people should know of it.
-    base::LogError("journal of lifecycle events is unreadable", {{"error", opened.error().message()}});
+    base::LogError("journal of lifecycle events is unreadable",
+                   {{"error", opened.error().message()}});
   }
   if (events.empty() && (journal == nullptr || journal->empty())) return base::OkStatus();
 
   ASSIGN_OR_RETURN(const std::unique_ptr<base::EventLoop> loop, base::EventLoop::Create());
-  GateClient gate(*loop, base::SystemClock(), GateClientOptionsFromEnvironment(), std::move(journal));
+  GateClient gate(*loop, base::SystemClock(), GateClientOptionsFromEnvironment(),
+                  std::move(journal));
   for (v1::LifecycleEvent& event : events) gate.Report(std::move(event));
   base::Status delivered;
   gate.Finish(kGateTimeoutMs, [&](base::Status status) {
@@ -183,10 +193,12 @@ base::Result<DeleteOutcome> Delete(const Args& args) {
   const bool shim_lives = ShimLives(bundle);
   if (outcome.runtime_knew_it) DeleteInRuntime(options, root, bundle, args.id);
   if (auto unmounted = UnmountRootfsBlocking(bundle + "/rootfs"); !unmounted) {
-    base::LogError("rootfs not unmounted", {{"container_id", args.id}, {"error", unmounted.error().message()}});
+    base::LogError("rootfs not unmounted",
+                   {{"container_id", args.id}, {"error", unmounted.error().message()}});
   }
   const std::string journal_path = bundle + "/" + kJournalName;
-  if (auto delivered = Deliver(EventsToReport(args, outcome, shim_lives), journal_path); !delivered) {
+  if (auto delivered = Deliver(EventsToReport(args, outcome, shim_lives), journal_path);
+      !delivered) {
     base::LogError("lifecycle events not delivered",
                    {{"container_id", args.id}, {"error", delivered.error().message()}});
   }

@@ -24,11 +24,13 @@ class DeleteTest : public CommandTest {
   std::string MakeCreatedBundle(const std::string& id) {
     const std::string bundle = MakeBundle(id);
     const std::string runtime = directory_ + "/runtime.sh";
-    std::ofstream(runtime) << "#!/bin/sh\necho \"$@\" >> " << directory_ << "/calls\necho noise; echo noise >&2\n"
+    std::ofstream(runtime) << "#!/bin/sh\necho \"$@\" >> " << directory_
+                           << "/calls\necho noise; echo noise >&2\n"
                            << runtime_action_ << "\n";
     chmod(runtime.c_str(), 0755);
     std::ofstream(bundle + "/runtime") << runtime;
-    std::ofstream(bundle + "/options.json") << R"({"binary_name":"x","root":")" << directory_ << R"(/root"})";
+    std::ofstream(bundle + "/options.json")
+        << R"({"binary_name":"x","root":")" << directory_ << R"(/root"})";
     std::ofstream(bundle + "/init.pid") << "4242";
     return bundle;
   }
@@ -80,7 +82,8 @@ TEST_F(DeleteTest, RemovesTheContainerOfALostShimAndReportsIt) {
   const std::string bundle = MakeCreatedBundle("c1");
   MakeKnownToRuntime("c1");
   EXPECT_EQ(RunDeleteOf("c1").pid(), 4242u);
-  EXPECT_EQ(Calls(), "--root " + directory_ + "/root/ns --log " + bundle + "/log.json --log-format json delete --force c1\n");
+  EXPECT_EQ(Calls(), "--root " + directory_ + "/root/ns --log " + bundle +
+                         "/log.json --log-format json delete --force c1\n");
   const auto events = Spooled();
   ASSERT_EQ(events.size(), 3u);
   EXPECT_EQ(events[0].kind(), v1::SHIM_GONE);
@@ -151,23 +154,24 @@ TEST_F(DeleteTest, DeliversTheJournalToADaemonThatIsThere) {
   MakeKnownToRuntime("c1");
   const auto loop = *base::EventLoop::Create();
   std::vector<v1::EventKind> kinds;
-  ttrpc::Server gate(*loop, {}, [&](const ttrpc::ServerCall& call, const ttrpc::Responder& responder) {
-    v1::ReportRequest request;
-    ASSERT_TRUE(request.ParseFromString(call.payload));
-    v1::ReportResponse response;
-    for (const auto& event : request.events()) {
-      kinds.push_back(event.kind());
-      response.set_acknowledged_seq(event.source_seq());
-    }
-    responder.Reply(response.SerializeAsString());
-  });
+  ttrpc::Server gate(*loop, {},
+                     [&](const ttrpc::ServerCall& call, const ttrpc::Responder& responder) {
+                       v1::ReportRequest request;
+                       ASSERT_TRUE(request.ParseFromString(call.payload));
+                       v1::ReportResponse response;
+                       for (const auto& event : request.events()) {
+                         kinds.push_back(event.kind());
+                         response.set_acknowledged_seq(event.source_seq());
+                       }
+                       responder.Reply(response.SerializeAsString());
+                     });
   ASSERT_TRUE(gate.Serve(*base::ListenUnix(directory_ + "/gate.sock", 0600)).has_value());
   std::thread daemon([&] { ASSERT_TRUE(loop->Run().has_value()); });
   RunDeleteOf("c1");
   loop->Stop();
   daemon.join();
-  EXPECT_EQ(kinds, (std::vector<v1::EventKind>{v1::EVENT_KIND_UNSPECIFIED, v1::SHIM_GONE, v1::CONTAINER_EXITED,
-                                               v1::CONTAINER_DELETED}));
+  EXPECT_EQ(kinds, (std::vector<v1::EventKind>{v1::EVENT_KIND_UNSPECIFIED, v1::SHIM_GONE,
+                                               v1::CONTAINER_EXITED, v1::CONTAINER_DELETED}));
   EXPECT_TRUE(Spooled().empty());
 }
 

@@ -25,7 +25,8 @@ constexpr int kFeaturesTimeoutMs = 3'000;
 constexpr std::string_view kFeaturesType =
     "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
 
-// A length-delimited protobuf field. containerd.types.RuntimeInfo is written by hand: five fields, written only here.
+// A length-delimited protobuf field. containerd.types.RuntimeInfo is written by hand: five fields,
+// written only here.
 void AppendField(int number, std::string_view bytes, std::string& out) {
   out.push_back(static_cast<char>(number << 3 | 2));
   size_t length = bytes.size();
@@ -53,7 +54,8 @@ base::Result<std::string> RuntimeInfo(std::string_view input) {
   }
   ASSIGN_OR_RETURN(const containerd::runc::Options options, ParseRuntimeOptions(any));
   auto features = Features(RuntimeBinary(options));
-  if (!features && features.error().code() != Code::kDeadlineExceeded) return std::move(features).error();
+  if (!features && features.error().code() != Code::kDeadlineExceeded)
+    return std::move(features).error();
 
   std::string info;
   AppendField(1, kRuntimeName, info);

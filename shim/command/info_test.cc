@@ -26,12 +26,14 @@ class InfoTest : public CommandTest {
 };
 
 TEST_F(InfoTest, PassesTheFeaturesOfTheRuntimeOn) {
-  const std::string runtime = MakeRuntime(R"([ "$1" = features ] && echo '{"ociVersionMin":"1.0.0"}')");
+  const std::string runtime =
+      MakeRuntime(R"([ "$1" = features ] && echo '{"ociVersionMin":"1.0.0"}')");
   const auto info = RuntimeInfo(OptionsNaming(runtime));
   ASSERT_TRUE(info.has_value()) << info.error().message();
   EXPECT_NE(info->find("{\"ociVersionMin\":\"1.0.0\"}"), std::string::npos);
   EXPECT_NE(info->find("opencontainers/runtime-spec/1/features/Features"), std::string::npos);
-  EXPECT_EQ(info->substr(0, 2 + std::string_view(kRuntimeName).size()), std::string("\x0a\x18") + kRuntimeName);
+  EXPECT_EQ(info->substr(0, 2 + std::string_view(kRuntimeName).size()),
+            std::string("\x0a\x18") + kRuntimeName);
 }
 
 TEST_F(InfoTest, LeavesFeaturesOutIfTheRuntimeHasNone) {
@@ -47,7 +49,8 @@ TEST_F(InfoTest, LeavesFeaturesOutIfTheRuntimeHasNone) {
 }
 
 TEST_F(InfoTest, FailsForARuntimeThatDoesNotExist) {
-  EXPECT_EQ(RuntimeInfo(OptionsNaming(directory_ + "/absent")).error().code(), base::Code::kNotFound);
+  EXPECT_EQ(RuntimeInfo(OptionsNaming(directory_ + "/absent")).error().code(),
+            base::Code::kNotFound);
   EXPECT_EQ(RuntimeInfo("\xff").error().code(), base::Code::kInvalidArgument);
 }
 

@@ -53,7 +53,8 @@ std::vector<std::string> CgroupV1MountPoints(std::string_view mountinfo) {
   while (!mountinfo.empty()) {
     const size_t newline = mountinfo.find('\n');
     const std::string_view line = mountinfo.substr(0, newline);
-    mountinfo = newline == std::string_view::npos ? std::string_view() : mountinfo.substr(newline + 1);
+    mountinfo =
+        newline == std::string_view::npos ? std::string_view() : mountinfo.substr(newline + 1);
     // "36 35 98:0 /root /mount/point options tags… - type source super-options", proc(5).
     const size_t dash = line.find(" - ");
     if (dash == std::string_view::npos || Field(line.substr(dash + 3), 0) != "cgroup") continue;
@@ -71,7 +72,8 @@ base::Status JoinShimCgroup(pid_t pid, std::string_view path, const std::string&
   if (statfs(root.c_str(), &info) != 0) return Error::FromErrno("statfs {}", root);
   if (info.f_type == CGROUP2_SUPER_MAGIC) return AddProcess(root + below, pid);
 
-  ASSIGN_OR_RETURN(const std::string mounts, base::ReadPseudoFile("/proc/self/mountinfo", kMountInfoBytesMax));
+  ASSIGN_OR_RETURN(const std::string mounts,
+                   base::ReadPseudoFile("/proc/self/mountinfo", kMountInfoBytesMax));
   size_t joined = 0;
   for (const std::string& point : CgroupV1MountPoints(mounts)) {
     if (!base::PathExists(point + below)) continue;

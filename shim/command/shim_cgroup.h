@@ -1,5 +1,5 @@
-// Puts the shim into the cgroup that the runtime option ShimCgroup names, as containerd's shims do, so that its memory is
-// accounted where the operator wants it. cgroups(7).
+// Puts the shim into the cgroup that the runtime option ShimCgroup names, as containerd's shims do,
+// so that its memory is accounted where the operator wants it. cgroups(7).
 #pragma once
 
 #include <sys/types.h>
@@ -12,9 +12,9 @@
 
 namespace bulwark::shim {
 
-// Moves process `pid` into cgroup `path` (below the root of the hierarchy, with or without a leading slash): on cgroup v2
-// the one at <root>/<path>; on v1 in every mounted hierarchy that has it. kNotFound if none has, kInvalidArgument for a
-// path with "..".
+// Moves process `pid` into cgroup `path` (below the root of the hierarchy, with or without a
+// leading slash): on cgroup v2 the one at <root>/<path>; on v1 in every mounted hierarchy that has
+// it. kNotFound if none has, kInvalidArgument for a path with "..".
 base::Status JoinShimCgroup(pid_t pid, std::string_view path, const std::string& root);
 
 // The mount points of cgroup v1 hierarchies, from the text of /proc/self/mountinfo. Pure.

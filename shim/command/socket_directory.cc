@@ -34,7 +34,8 @@ base::Result<SocketDirectoryLock> SocketDirectoryLock::Take(const std::string& d
     opened = base::OpenDirectory(directory);
   }
   if (!opened) return std::move(opened).error();
-  for (int attempt = 0; attempt < kLockAttempts && flock(opened->get(), LOCK_EX | LOCK_NB) != 0; ++attempt) {
+  for (int attempt = 0; attempt < kLockAttempts && flock(opened->get(), LOCK_EX | LOCK_NB) != 0;
+       ++attempt) {
     if (errno != EWOULDBLOCK && errno != EINTR) return base::Error::FromErrno("lock {}", directory);
     nanosleep(&kLockPause, nullptr);
   }
@@ -44,13 +45,15 @@ base::Result<SocketDirectoryLock> SocketDirectoryLock::Take(const std::string& d
 std::string SocketPathOfAddress(std::string_view address) {
   if (address.substr(0, kUnixScheme.size()) != kUnixScheme) return {};
   address.remove_prefix(kUnixScheme.size());
-  while (!address.empty() && (address.back() == '\n' || address.back() == ' ')) address.remove_suffix(1);
+  while (!address.empty() && (address.back() == '\n' || address.back() == ' '))
+    address.remove_suffix(1);
   return !address.empty() && address.front() == '/' ? std::string(address) : std::string();
 }
 
 void RemoveDeadSocket(const std::string& path) {
   const size_t slash = path.rfind('/');
-  if (slash == std::string::npos || slash == 0 || !IsShimSocketName(std::string_view(path).substr(slash + 1))) {
+  if (slash == std::string::npos || slash == 0 ||
+      !IsShimSocketName(std::string_view(path).substr(slash + 1))) {
     return;
   }
   struct stat info {};

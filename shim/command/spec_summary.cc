@@ -18,8 +18,8 @@ constexpr std::string_view kGroupAnnotation = "io.containerd.runc.v2.group";
 constexpr std::string_view kSandboxIdAnnotation = "io.kubernetes.cri.sandbox-id";
 constexpr std::string_view kContainerTypeAnnotation = "io.kubernetes.cri.container-type";
 
-// An input iterator that tells how far the lexer has read: the callbacks carry no positions, and the text of "process"
-// is wanted as it stands.
+// An input iterator that tells how far the lexer has read: the callbacks carry no positions, and
+// the text of "process" is wanted as it stands.
 class TrackingIterator {
  public:
   using iterator_category = std::input_iterator_tag;
@@ -47,7 +47,8 @@ class TrackingIterator {
   const char** furthest_;
 };
 
-// The places in the document whose keys are read. Everything else is kSkipped, with all that is in it.
+// The places in the document whose keys are read. Everything else is kSkipped, with all that is in
+// it.
 enum class Place {
   kSkipped,
   kRoot,
@@ -62,14 +63,17 @@ enum class Place {
 bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   for (size_t i = 0; i < a.size(); ++i) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
+    const auto lower = [](char c) {
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+    };
     if (lower(a[i]) != lower(b[i])) return false;
   }
   return true;
 }
 
-// Keys that are read at a place. Go matches struct fields without regard to case, also by two non-ASCII letters that fold
-// to ASCII (U+017F to s, U+212A to k); keys of maps, such as annotations, it matches exactly.
+// Keys that are read at a place. Go matches struct fields without regard to case, also by two
+// non-ASCII letters that fold to ASCII (U+017F to s, U+212A to k); keys of maps, such as
+// annotations, it matches exactly.
 std::span<const std::string_view> KeysReadAt(Place place) {
   static constexpr std::string_view kRootKeys[] = {"annotations", "process", "linux"};
   static constexpr std::string_view kProcessKeys[] = {"user", "terminal"};
@@ -133,7 +137,8 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
     const Place place = levels_.back().place;
     levels_.pop_back();
     if (place == Place::kProcess) {
-      summary_.process_json.assign(process_begin_, static_cast<size_t>(*furthest_ - process_begin_));
+      summary_.process_json.assign(process_begin_,
+                                   static_cast<size_t>(*furthest_ - process_begin_));
     }
     if (place == Place::kNamespace && namespace_.type == "pid" && namespace_.path.empty()) {
       summary_.has_private_pid_namespace = true;
@@ -161,10 +166,12 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
   bool key(string_t& name) override {
     Level& level = levels_.back();
     if (level.place == Place::kSkipped) return true;
-    if (!level.seen.insert(name).second) return Refuse("key \"" + Printable(name) + "\" occurs twice");
+    if (!level.seen.insert(name).second)
+      return Refuse("key \"" + Printable(name) + "\" occurs twice");
     for (const std::string_view read : KeysReadAt(level.place)) {
       if (name != read && EqualsIgnoringCase(FoldToAscii(name), read)) {
-        return Refuse("key \"" + Printable(name) + "\" could be taken for \"" + std::string(read) + "\"");
+        return Refuse("key \"" + Printable(name) + "\" could be taken for \"" + std::string(read) +
+                      "\"");
       }
     }
     level.key = name;
@@ -210,7 +217,9 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
   // Go takes null as "not given".
   bool null() override { return !levels_.empty() || RefuseType(); }
   bool number_integer(number_integer_t) override { return !IsMemberRead() || RefuseType(); }
-  bool number_float(number_float_t, const string_t&) override { return !IsMemberRead() || RefuseType(); }
+  bool number_float(number_float_t, const string_t&) override {
+    return !IsMemberRead() || RefuseType();
+  }
   bool binary(binary_t&) override { return RefuseType(); }
 
   bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override {
@@ -228,8 +237,8 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
     return !levels_.empty() && levels_.back().place == place && levels_.back().key == name;
   }
 
-  // Whether the value at hand is one whose type matters here: the whole document, a member that is read, an annotation,
-  // an entry of linux.namespaces.
+  // Whether the value at hand is one whose type matters here: the whole document, a member that is
+  // read, an annotation, an entry of linux.namespaces.
   bool IsMemberRead() const {
     if (levels_.empty()) return true;
     const Level& level = levels_.back();
@@ -264,7 +273,8 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
   }
   bool RefuseType() {
     return Refuse(levels_.empty() ? "not an object"
-                                  : "\"" + Printable(levels_.back().key) + "\" holds a value of the wrong type");
+                                  : "\"" + Printable(levels_.back().key) +
+                                        "\" holds a value of the wrong type");
   }
   bool RefuseDepth() {
     is_too_deep_ = true;
@@ -274,7 +284,8 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
   static std::string Printable(std::string_view text) {
     constexpr size_t kCharsMax = 64;
     std::string printable;
-    for (const char c : text.substr(0, kCharsMax)) printable.push_back(c >= ' ' && c <= '~' ? c : '?');
+    for (const char c : text.substr(0, kCharsMax))
+      printable.push_back(c >= ' ' && c <= '~' ? c : '?');
     return printable;
   }
 

@@ -45,7 +45,8 @@ TEST(SpecSummary, CopiesAProcessThatEndsInANumber) {
 }
 
 TEST(SpecSummary, APidNamespaceWithAPathIsShared) {
-  const auto summary = SummarizeSpec(R"({"linux":{"namespaces":[{"path":"/proc/1/ns/pid","type":"pid"}]}})");
+  const auto summary =
+      SummarizeSpec(R"({"linux":{"namespaces":[{"path":"/proc/1/ns/pid","type":"pid"}]}})");
   ASSERT_TRUE(summary.has_value());
   EXPECT_FALSE(summary->has_private_pid_namespace);
   EXPECT_FALSE(SummarizeSpec("{}").value().has_private_pid_namespace);
@@ -65,10 +66,10 @@ TEST(SpecSummary, RefusesKeysThatOccurTwiceWhereTheyAreRead) {
 
 // Go matches struct fields case-insensitively, by Unicode simple folding: U+017F is a small s.
 TEST(SpecSummary, RefusesKeysThatGoWouldTakeForTheOnesRead) {
-  for (const char* other :
-       {R"({"Process":{}})", R"({"process":{"TERMINAL":true}})", R"({"process":{"user":{"UID":0}}})",
-        R"({"linux":{"Namespaces":[]}})", R"({"linux":{"namespaces":[{"Type":"pid"}]}})",
-        "{\"proce\xc5\xbfs\":{}}", R"({"proces\u017f":{}})"}) {
+  for (const char* other : {R"({"Process":{}})", R"({"process":{"TERMINAL":true}})",
+                            R"({"process":{"user":{"UID":0}}})", R"({"linux":{"Namespaces":[]}})",
+                            R"({"linux":{"namespaces":[{"Type":"pid"}]}})",
+                            "{\"proce\xc5\xbfs\":{}}", R"({"proces\u017f":{}})"}) {
     const auto summary = SummarizeSpec(other);
     ASSERT_FALSE(summary.has_value()) << other;
     EXPECT_NE(summary.error().message().find("could be taken for"), std::string::npos) << other;
@@ -79,12 +80,13 @@ TEST(SpecSummary, RefusesKeysThatGoWouldTakeForTheOnesRead) {
 
 TEST(SpecSummary, RefusesValuesOfTheWrongType) {
   for (const char* wrong :
-       {"[]", "null", "1", "\"{}\"", R"({"process":[]})", R"({"process":"x"})", R"({"annotations":{"a":1}})",
-        R"({"annotations":{"a":{}}})", R"({"annotations":[]})", R"({"linux":{"namespaces":{}}})",
-        R"({"linux":{"namespaces":["pid"]}})", R"({"linux":{"namespaces":[[]]}})",
-        R"({"linux":{"namespaces":[{"type":1}]}})", R"({"process":{"terminal":"yes"}})",
-        R"({"process":{"user":{"uid":-1}}})", R"({"process":{"user":{"uid":4294967296}}})",
-        R"({"process":{"user":{"uid":1.5}}})", R"({"process":{"user":7}})"}) {
+       {"[]", "null", "1", "\"{}\"", R"({"process":[]})", R"({"process":"x"})",
+        R"({"annotations":{"a":1}})", R"({"annotations":{"a":{}}})", R"({"annotations":[]})",
+        R"({"linux":{"namespaces":{}}})", R"({"linux":{"namespaces":["pid"]}})",
+        R"({"linux":{"namespaces":[[]]}})", R"({"linux":{"namespaces":[{"type":1}]}})",
+        R"({"process":{"terminal":"yes"}})", R"({"process":{"user":{"uid":-1}}})",
+        R"({"process":{"user":{"uid":4294967296}}})", R"({"process":{"user":{"uid":1.5}}})",
+        R"({"process":{"user":7}})"}) {
     const auto summary = SummarizeSpec(wrong);
     ASSERT_FALSE(summary.has_value()) << wrong;
     EXPECT_EQ(summary.error().code(), Code::kInvalidArgument) << wrong;
@@ -92,13 +94,15 @@ TEST(SpecSummary, RefusesValuesOfTheWrongType) {
 }
 
 TEST(SpecSummary, TakesNullAsAbsent) {
-  const auto summary = SummarizeSpec(R"({"process":null,"annotations":null,"linux":{"namespaces":null}})");
+  const auto summary =
+      SummarizeSpec(R"({"process":null,"annotations":null,"linux":{"namespaces":null}})");
   ASSERT_TRUE(summary.has_value());
   EXPECT_TRUE(summary->process_json.empty());
 }
 
 TEST(SpecSummary, RefusesMalformedText) {
-  for (const char* malformed : {"", "{", "{}x", R"({"a":})", R"({"process":{"a":1})", "{\"a\":\"\xff\"}", "{,}"}) {
+  for (const char* malformed :
+       {"", "{", "{}x", R"({"a":})", R"({"process":{"a":1})", "{\"a\":\"\xff\"}", "{,}"}) {
     const auto summary = SummarizeSpec(malformed);
     ASSERT_FALSE(summary.has_value()) << malformed;
     EXPECT_EQ(summary.error().code(), Code::kInvalidArgument);
@@ -106,9 +110,11 @@ TEST(SpecSummary, RefusesMalformedText) {
 }
 
 TEST(SpecSummary, RefusesWhatIsTooLargeOrTooDeep) {
-  const std::string deep = "{\"a\":" + std::string(kSpecDepthMax, '[') + std::string(kSpecDepthMax, ']') + "}";
+  const std::string deep =
+      "{\"a\":" + std::string(kSpecDepthMax, '[') + std::string(kSpecDepthMax, ']') + "}";
   EXPECT_EQ(SummarizeSpec(deep).error().code(), Code::kResourceExhausted);
-  EXPECT_EQ(SummarizeSpec(std::string(kSpecBytesMax + 1, ' ')).error().code(), Code::kResourceExhausted);
+  EXPECT_EQ(SummarizeSpec(std::string(kSpecBytesMax + 1, ' ')).error().code(),
+            Code::kResourceExhausted);
 }
 
 TEST(GroupOf, PrefersTheSandboxToTheForgeableAnnotation) {

@@ -87,7 +87,8 @@ base::Result<StartInput> FromBootstrapParams(const containerd::runc::BootstrapPa
   input.is_debug = params.log_level() <= kLogLevelDebug;
   input.socket_directory = params.socket_dir();
   if (!input.socket_directory.empty() && input.socket_directory.front() != '/') {
-    return Error::Make(Code::kInvalidArgument, "read start parameters: socket_dir {} is not absolute",
+    return Error::Make(Code::kInvalidArgument,
+                       "read start parameters: socket_dir {} is not absolute",
                        input.socket_directory);
   }
   for (const containerd::runc::BootstrapExtension& extension : params.extensions()) {
@@ -100,12 +101,13 @@ base::Result<StartInput> FromBootstrapParams(const containerd::runc::BootstrapPa
 // What a listener at our socket's path turned out to be.
 enum class Listener { kOurShim, kOtherShim, kEnding };
 
-// A bare connect would also succeed with a shim that is about to exit, or that hangs; an answer to a call says it serves.
+// A bare connect would also succeed with a shim that is about to exit, or that hangs; an answer to
+// a call says it serves.
 base::Result<Listener> Identify(const std::string& path, const Args& args) {
   containerd::task::ConnectRequest request;
   request.set_id(args.id);
-  auto answer = ttrpc::CallBlocking(path, "containerd.task.v2.Task", "Connect", request.SerializeAsString(),
-                                    kAliveTimeoutMs);
+  auto answer = ttrpc::CallBlocking(path, "containerd.task.v2.Task", "Connect",
+                                    request.SerializeAsString(), kAliveTimeoutMs);
   if (!answer) {
     switch (answer.error().code()) {
       case Code::kUnavailable:
@@ -132,9 +134,11 @@ base::Result<base::UniqueFd> ListenLocked(const std::string& directory, const st
   return base::ListenUnix(path, 0600);
 }
 
-// Takes the socket of the group, or finds the shim that has it. A foreign shim there (the stock one, from before the
-// node's handler was changed to ours) would run the container unjudged: such a container gets a shim of its own.
-base::Result<Claim> ClaimSocket(const std::string& directory, const Args& args, const std::string& group) {
+// Takes the socket of the group, or finds the shim that has it. A foreign shim there (the stock
+// one, from before the node's handler was changed to ours) would run the container unjudged: such a
+// container gets a shim of its own.
+base::Result<Claim> ClaimSocket(const std::string& directory, const Args& args,
+                                const std::string& group) {
   Claim claim;
   claim.path = SocketPath(directory, args, group);
   for (int attempt = 0; attempt < kClaimAttempts; ++attempt) {
@@ -148,14 +152,16 @@ base::Result<Claim> ClaimSocket(const std::string& directory, const Args& args, 
     if (found == Listener::kOurShim) return claim;
     if (found == Listener::kOtherShim) {
       if (group == args.id) {
-        return Error::Make(Code::kAlreadyExists, "listen on {}: another runtime's shim serves container {}",
-                           claim.path, args.id);
+        return Error::Make(Code::kAlreadyExists,
+                           "listen on {}: another runtime's shim serves container {}", claim.path,
+                           args.id);
       }
       return ClaimSocket(directory, args, args.id);
     }
     nanosleep(&kClaimPause, nullptr);
   }
-  return Error::Make(Code::kUnavailable, "listen on {}: the shim there is ending but does not let go", claim.path);
+  return Error::Make(Code::kUnavailable,
+                     "listen on {}: the shim there is ending but does not let go", claim.path);
 }
 
 base::Result<std::string> OwnExecutable() {
@@ -165,14 +171,15 @@ base::Result<std::string> OwnExecutable() {
   path.resize(static_cast<size_t>(length));
   // Replaced while it runs: the name is no longer good, the link still is.
   constexpr std::string_view kDeleted = " (deleted)";
-  if (path.size() > kDeleted.size() && path.compare(path.size() - kDeleted.size(), path.npos, kDeleted) == 0) {
+  if (path.size() > kDeleted.size() &&
+      path.compare(path.size() - kDeleted.size(), path.npos, kDeleted) == 0) {
     return std::string("/proc/self/exe");
   }
   return path;
 }
 
-// A shim is to be killed before containerd: its score is that of containerd, our parent, plus one. Set on ourselves, so
-// that the serving process is born with it.
+// A shim is to be killed before containerd: its score is that of containerd, our parent, plus one.
+// Set on ourselves, so that the serving process is born with it.
 base::Status AdjustOomScore() {
   const std::string parent = fmt::format("/proc/{}/oom_score_adj", getppid());
   ASSIGN_OR_RETURN(const std::string text, base::ReadPseudoFile(parent, kOomScoreBytesMax));
@@ -185,7 +192,8 @@ base::Status AdjustOomScore() {
   return base::WriteAll(file.get(), std::to_string(std::min(score + 1, kOomScoreAdjMax)));
 }
 
-// Core scheduling: a cookie of our own for this process group, inherited by what we start (containerd's SCHED_CORE=1).
+// Core scheduling: a cookie of our own for this process group, inherited by what we start
+// (containerd's SCHED_CORE=1).
 base::Status ShareCoresOnlyWithOurselves() {
   const char* wanted = getenv("SCHED_CORE");
   if (wanted == nullptr || *wanted == '\0') return base::OkStatus();
@@ -201,8 +209,9 @@ base::Status Launch(const Args& args, const StartInput& input, const base::Uniqu
   RETURN_IF_ERROR(AdjustOomScore());
   RETURN_IF_ERROR(ShareCoresOnlyWithOurselves());
   base::SpawnOptions options;
-  options.argv = {std::move(executable), "-namespace", args.containerd_namespace, "-id",
-                  args.id,               "-address",   args.address};
+  options.argv = {
+      std::move(executable), "-namespace", args.containerd_namespace, "-id", args.id, "-address",
+      args.address};
   if (args.is_debug || input.is_debug) options.argv.emplace_back("-debug");
   options.descriptors = {{listener.get(), kListenerFd}};
   options.new_process_group = true;
@@ -237,7 +246,8 @@ base::Result<StartInput> ParseStartInput(std::string_view bytes, const Args& arg
   }
   containerd::wire::Any any;
   if (!any.ParseFromArray(bytes.data(), length)) {
-    return Error(Code::kInvalidArgument, "read start parameters: neither options nor bootstrap parameters");
+    return Error(Code::kInvalidArgument,
+                 "read start parameters: neither options nor bootstrap parameters");
   }
   StartInput input;
   ASSIGN_OR_RETURN(input.shim_cgroup, CgroupFromOptions(any));
@@ -245,7 +255,8 @@ base::Result<StartInput> ParseStartInput(std::string_view bytes, const Args& arg
 }
 
 std::string SocketPath(const std::string& directory, const Args& args, std::string_view group) {
-  return directory + "/" + base::Sha256Hex(CleanJoin({args.address, args.containerd_namespace, group}));
+  return directory + "/" +
+         base::Sha256Hex(CleanJoin({args.address, args.containerd_namespace, group}));
 }
 
 base::Result<std::string> Start(const Args& args, std::string_view input_bytes) {

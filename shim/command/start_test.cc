@@ -36,12 +36,14 @@ TEST(StartInput, IsEmptyForEmptyStdin) {
 TEST(StartInput, ReadsAnAnyOfOptions) {
   containerd::runc::Options options;
   options.set_shim_cgroup("/shims");
-  EXPECT_EQ(ParseStartInput(AnyOf("containerd.runc.v1.Options", options.SerializeAsString()), ArgsFor("c1"))
+  EXPECT_EQ(ParseStartInput(AnyOf("containerd.runc.v1.Options", options.SerializeAsString()),
+                            ArgsFor("c1"))
                 ->shim_cgroup,
             "/shims");
   containerd::runc::RuntimeOptions generic;
   generic.set_config_body("ShimCgroup = \"/other\"\n");
-  EXPECT_EQ(ParseStartInput(AnyOf("runtimeoptions.v1.Options", generic.SerializeAsString()), ArgsFor("c1"))
+  EXPECT_EQ(ParseStartInput(AnyOf("runtimeoptions.v1.Options", generic.SerializeAsString()),
+                            ArgsFor("c1"))
                 ->shim_cgroup,
             "/other");
 }
@@ -63,7 +65,8 @@ TEST(StartInput, ReadsBootstrapParamsOnlyIfTheyAreForThisContainer) {
 }
 
 TEST(StartInput, RefusesOtherBytes) {
-  EXPECT_EQ(ParseStartInput("\xff\xff\xff", ArgsFor("c1")).error().code(), base::Code::kInvalidArgument);
+  EXPECT_EQ(ParseStartInput("\xff\xff\xff", ArgsFor("c1")).error().code(),
+            base::Code::kInvalidArgument);
 }
 
 // The digest by `printf %s /run/containerd/containerd.sock/ns/c1 | sha256sum`.
@@ -107,7 +110,8 @@ TEST_F(StartTest, TheServingProcessRunsInTheBundleInAGroupOfItsOwnWithTheRightSc
   const std::string line = base::ReadPseudoFile(proc + "/cmdline", 4096).value();
   const std::string words = line.substr(line.find('\0'));
   using namespace std::string_literals;
-  EXPECT_EQ(words, "\0-namespace\0ns\0-id\0c1\0-address\0/run/containerd/containerd.sock\0-debug\0"s);
+  EXPECT_EQ(words,
+            "\0-namespace\0ns\0-id\0c1\0-address\0/run/containerd/containerd.sock\0-debug\0"s);
 }
 
 TEST_F(StartTest, ContainersOfAPodShareItsShim) {
@@ -125,7 +129,9 @@ TEST_F(StartTest, ContainersOfAPodShareItsShim) {
 
 TEST_F(StartTest, AForgedGroupDoesNotMoveAPodIntoAnothersShim) {
   MakeBundle("victim", R"({"io.kubernetes.cri.sandbox-id":"victim"})");
-  MakeBundle("intruder", R"({"io.kubernetes.cri.sandbox-id":"intruder","io.containerd.runc.v2.group":"victim"})");
+  MakeBundle(
+      "intruder",
+      R"({"io.kubernetes.cri.sandbox-id":"intruder","io.containerd.runc.v2.group":"victim"})");
   EXPECT_NE(StartShim("victim"), StartShim("intruder"));
 }
 

@@ -1,5 +1,6 @@
-// A shim reduced to its commands, for the tests of `start` and `delete`: what `start` leaves running answers Connect and
-// ends on Shutdown. BULWARK_TEST_SHIM_VERSION replaces the version it gives, to play another runtime's shim.
+// A shim reduced to its commands, for the tests of `start` and `delete`: what `start` leaves
+// running answers Connect and ends on Shutdown. BULWARK_TEST_SHIM_VERSION replaces the version it
+// gives, to play another runtime's shim.
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -20,13 +21,15 @@ int Serve() {
   if (!loop) return 1;
   const char* version = getenv("BULWARK_TEST_SHIM_VERSION");
   ttrpc::Server* serving = nullptr;
-  ttrpc::Server server(**loop, {}, [&](const ttrpc::ServerCall& call, const ttrpc::Responder& responder) {
-    containerd::task::ConnectResponse response;
-    response.set_shim_pid(static_cast<uint32_t>(getpid()));
-    response.set_version(version != nullptr ? version : kShimVersion);
-    responder.Reply(response.SerializeAsString());
-    if (call.method == "Shutdown") serving->FlushThen([&] { (*loop)->Stop(); });
-  });
+  ttrpc::Server server(**loop, {},
+                       [&](const ttrpc::ServerCall& call, const ttrpc::Responder& responder) {
+                         containerd::task::ConnectResponse response;
+                         response.set_shim_pid(static_cast<uint32_t>(getpid()));
+                         response.set_version(version != nullptr ? version : kShimVersion);
+                         responder.Reply(response.SerializeAsString());
+                         if (call.method == "Shutdown")
+                           serving->FlushThen([&] { (*loop)->Stop(); });
+                       });
   serving = &server;
   if (!server.Serve(base::UniqueFd(kListenerFd))) return 1;
   return (*loop)->Run() ? 0 : 1;

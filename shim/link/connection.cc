@@ -6,7 +6,9 @@
 
 namespace bulwark::shim {
 
-bool IsTrustedPeer(const base::PeerCredentials& peer) { return peer.uid == 0 || peer.uid == geteuid(); }
+bool IsTrustedPeer(const base::PeerCredentials& peer) {
+  return peer.uid == 0 || peer.uid == geteuid();
+}
 
 Connection::Connection(base::EventLoop& loop, std::string path)
     : loop_(loop), path_(std::move(path)), generation_(std::make_shared<uint64_t>(0)) {}
@@ -18,15 +20,16 @@ base::Status Connection::Connect() {
   ASSIGN_OR_RETURN(const base::PeerCredentials peer, base::PeerOf(socket.get()));
   if (!IsTrustedPeer(peer)) {
     return base::Error::Make(base::Code::kPermissionDenied,
-                             "connect to {}: the listener runs as user {}, which is not trusted", path_,
-                             peer.uid);
+                             "connect to {}: the listener runs as user {}, which is not trusted",
+                             path_, peer.uid);
   }
   client_ = std::make_unique<ttrpc::Client>(loop_, std::move(socket), [] {});
   return base::OkStatus();
 }
 
-base::Status Connection::Call(std::string_view service, std::string_view method, std::string payload,
-                              const ttrpc::CallOptions& options, ttrpc::Client::Callback callback) {
+base::Status Connection::Call(std::string_view service, std::string_view method,
+                              std::string payload, const ttrpc::CallOptions& options,
+                              ttrpc::Client::Callback callback) {
   // Its remaining calls are about to be told that it broke: they still hear of it.
   if (client_ != nullptr && !client_->is_open()) Retire();
   if (client_ == nullptr) RETURN_IF_ERROR(Connect());

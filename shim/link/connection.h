@@ -1,5 +1,6 @@
-// A ttrpc connection that comes back: opens a client to a unix socket when it is wanted, checks who listens, and forgets
-// it when it breaks. Decides nothing about retries; its users do. Thread: the loop's.
+// A ttrpc connection that comes back: opens a client to a unix socket when it is wanted, checks who
+// listens, and forgets it when it breaks. Decides nothing about retries; its users do. Thread: the
+// loop's.
 #pragma once
 
 #include <stdint.h>
@@ -25,12 +26,14 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Calls, connecting first if there is no connection. On success `callback` runs once, later (ttrpc::Client::Call), unless
-  // Drop comes first. An error means that nothing was sent and `callback` will not run: kNotFound or kUnavailable if nobody
-  // listens, kPermissionDenied if the listener is not a trusted peer.
+  // Calls, connecting first if there is no connection. On success `callback` runs once, later
+  // (ttrpc::Client::Call), unless Drop comes first. An error means that nothing was sent and
+  // `callback` will not run: kNotFound or kUnavailable if nobody listens, kPermissionDenied if the
+  // listener is not a trusted peer.
   base::Status Call(std::string_view service, std::string_view method, std::string payload,
                     const ttrpc::CallOptions& options, ttrpc::Client::Callback callback);
-  // Closes the connection, if any: callbacks of its pending calls do not run any more. Safe in a callback.
+  // Closes the connection, if any: callbacks of its pending calls do not run any more. Safe in a
+  // callback.
   void Drop();
   const std::string& path() const { return path_; }
 

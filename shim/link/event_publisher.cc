@@ -15,7 +15,8 @@ constexpr std::string_view kMethod = "Forward";
 constexpr std::string_view kNamespaceKey = "containerd-namespace-ttrpc";
 constexpr std::string_view kUnixScheme = "unix://";
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
-// A containerd that takes calls but never answers this one: something about this event is the matter.
+// A containerd that takes calls but never answers this one: something about this event is the
+// matter.
 constexpr int kHeadTimeoutsMax = 5;
 constexpr uint64_t kDropsPerLogLine = 1'000;
 
@@ -69,7 +70,8 @@ void EventPublisher::Publish(const containerd::events::TaskResumed& event) {
   Enqueue("/tasks/resumed", "TaskResumed", event.SerializeAsString());
 }
 
-void EventPublisher::Enqueue(std::string_view topic, std::string_view message_name, std::string value) {
+void EventPublisher::Enqueue(std::string_view topic, std::string_view message_name,
+                             std::string value) {
   if (connection_.path().empty()) {
     ++dropped_;
     return;
@@ -107,8 +109,9 @@ void EventPublisher::SendHead() {
   ttrpc::CallOptions call;
   call.timeout_ms = options_.call_timeout_ms;
   call.metadata.emplace_back(kNamespaceKey, options_.containerd_namespace);
-  auto sent = connection_.Call(kService, kMethod, queue_.front(), call,
-                               [this](base::Result<std::string> answer) { OnAnswer(std::move(answer)); });
+  auto sent =
+      connection_.Call(kService, kMethod, queue_.front(), call,
+                       [this](base::Result<std::string> answer) { OnAnswer(std::move(answer)); });
   in_flight_ = sent.has_value();
   if (!sent) RetryLater();
 }

@@ -1,20 +1,23 @@
-// Publishes task events to containerd, in order and reliably: one queue, one event in flight, the head is sent again when
-// the transport failed. Where the stock publisher gives up after about 20 s and reorders on retry (containerd#6771), this
-// one keeps everything until containerd is back, bounded by memory alone.
+// Publishes task events to containerd, in order and reliably: one queue, one event in flight, the
+// head is sent again when the transport failed. Where the stock publisher gives up after about 20 s
+// and reorders on retry (containerd#6771), this one keeps everything until containerd is back,
+// bounded by memory alone.
 //
-// An event is sent again only when the call ended without an answer from containerd (connection broken, or no answer in
-// time), since clients such as Docker react to duplicates (containerd#4769). An answer that refuses the event drops it.
+// An event is sent again only when the call ended without an answer from containerd (connection
+// broken, or no answer in time), since clients such as Docker react to duplicates
+// (containerd#4769). An answer that refuses the event drops it.
 //
-//   topic                  message            topic                  message
-//   /tasks/create          TaskCreate         /tasks/exec-added      TaskExecAdded
-//   /tasks/start           TaskStart          /tasks/exec-started    TaskExecStarted
-//   /tasks/exit            TaskExit           /tasks/paused          TaskPaused
-//   /tasks/delete          TaskDelete         /tasks/resumed         TaskResumed
-//   /tasks/oom             TaskOOM
+// Topics and their messages:
+//   /tasks/create        TaskCreate          /tasks/exec-added    TaskExecAdded
+//   /tasks/start         TaskStart           /tasks/exec-started  TaskExecStarted
+//   /tasks/exit          TaskExit            /tasks/paused        TaskPaused
+//   /tasks/delete        TaskDelete          /tasks/resumed       TaskResumed
+//   /tasks/oom           TaskOOM
 //
-// Wire: ttrpc, service containerd.services.events.ttrpc.v1.Events, method Forward, one ForwardRequest each, with metadata
-// containerd-namespace-ttrpc. The Any's type_url is the message's full name, "containerd.events.TaskCreate".
-// Thread: the loop's. Nothing blocks. Publishing order is the order of the Publish calls, for all containers together.
+// Wire: ttrpc, service containerd.services.events.ttrpc.v1.Events, method Forward, one
+// ForwardRequest each, with metadata containerd-namespace-ttrpc. The Any's type_url is the
+// message's full name, "containerd.events.TaskCreate". Thread: the loop's. Nothing blocks.
+// Publishing order is the order of the Publish calls, for all containers together.
 #pragma once
 
 #include <stddef.h>
@@ -34,11 +37,12 @@
 namespace bulwark::shim {
 
 struct EventPublisherOptions {
-  std::string address;               // TTRPC_ADDRESS: a path, "unix://" allowed. Empty: events are dropped.
+  std::string address;  // TTRPC_ADDRESS: a path, "unix://" allowed. Empty: events are dropped.
   std::string containerd_namespace;
-  size_t queue_bytes_max = 4 * 1024 * 1024;  // beyond it the oldest event is dropped, counted and logged
+  size_t queue_bytes_max =
+      4 * 1024 * 1024;  // beyond it the oldest event is dropped, counted and logged
   int64_t call_timeout_ms = 10'000;
-  int64_t backoff_first_ms = 10;     // doubled after each failure
+  int64_t backoff_first_ms = 10;  // doubled after each failure
   int64_t backoff_max_ms = 1'000;
 };
 
@@ -61,8 +65,9 @@ class EventPublisher {
   void Publish(const containerd::events::TaskPaused& event);
   void Publish(const containerd::events::TaskResumed& event);
 
-  // Calls `done` once, when the queue is empty or after `timeout_ms`, whichever is first; never before Drain returns.
-  // What is still queued goes on being sent while the publisher lives. A second Drain replaces the first's callback.
+  // Calls `done` once, when the queue is empty or after `timeout_ms`, whichever is first; never
+  // before Drain returns. What is still queued goes on being sent while the publisher lives. A
+  // second Drain replaces the first's callback.
   void Drain(int64_t timeout_ms, std::function<void()> done);
 
   size_t queued() const { return queue_.size(); }

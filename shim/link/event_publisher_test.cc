@@ -21,7 +21,9 @@ class FakeEvents {
   FakeEvents(base::EventLoop& loop, const std::string& path) {
     server_ = std::make_unique<ttrpc::Server>(
         loop, ttrpc::ServerOptions(),
-        [this](const ttrpc::ServerCall& call, const ttrpc::Responder& responder) { Handle(call, responder); });
+        [this](const ttrpc::ServerCall& call, const ttrpc::Responder& responder) {
+          Handle(call, responder);
+        });
     auto listener = base::ListenUnix(path, 0600);
     EXPECT_TRUE(listener.has_value());
     EXPECT_TRUE(server_->Serve(*std::move(listener)).has_value());
@@ -35,7 +37,8 @@ class FakeEvents {
   void Handle(const ttrpc::ServerCall& call, const ttrpc::Responder& responder) {
     EXPECT_EQ(call.service, "containerd.services.events.ttrpc.v1.Events");
     EXPECT_EQ(call.method, "Forward");
-    const std::vector<std::pair<std::string, std::string>> metadata = {{"containerd-namespace-ttrpc", "k8s.io"}};
+    const std::vector<std::pair<std::string, std::string>> metadata = {
+        {"containerd-namespace-ttrpc", "k8s.io"}};
     EXPECT_EQ(call.metadata, metadata);
     containerd::events::ForwardRequest request;
     EXPECT_TRUE(request.ParseFromString(call.payload));
@@ -44,7 +47,8 @@ class FakeEvents {
     responder.Reply(answer);
   }
 
-  std::vector<ttrpc::Responder> held_;  // outlive the server: the connection breaks without an answer
+  std::vector<ttrpc::Responder>
+      held_;  // outlive the server: the connection breaks without an answer
   std::unique_ptr<ttrpc::Server> server_;
 };
 
@@ -61,7 +65,8 @@ class EventPublisherTest : public testing::Test {
   template <typename F>
   bool RunUntil(F done) {
     const int64_t end = base::SystemClock().BootNanos() + 3'000'000'000;
-    while (!done() && base::SystemClock().BootNanos() < end) EXPECT_TRUE(loop_->RunOnce(10).has_value());
+    while (!done() && base::SystemClock().BootNanos() < end)
+      EXPECT_TRUE(loop_->RunOnce(10).has_value());
     return done();
   }
   void PublishExits(EventPublisher& publisher, uint32_t from, uint32_t to) {
@@ -103,10 +108,14 @@ TEST_F(EventPublisherTest, SendsEachKindUnderItsTopicAndTypeInOrder) {
   publisher.Publish(containerd::events::TaskDelete());
   ASSERT_TRUE(RunUntil([&] { return publisher.queued() == 0; }));
   const std::vector<std::pair<std::string, std::string>> expected = {
-      {"/tasks/create", "TaskCreate"},          {"/tasks/start", "TaskStart"},
-      {"/tasks/oom", "TaskOOM"},                {"/tasks/exec-added", "TaskExecAdded"},
-      {"/tasks/exec-started", "TaskExecStarted"}, {"/tasks/paused", "TaskPaused"},
-      {"/tasks/resumed", "TaskResumed"},        {"/tasks/exit", "TaskExit"},
+      {"/tasks/create", "TaskCreate"},
+      {"/tasks/start", "TaskStart"},
+      {"/tasks/oom", "TaskOOM"},
+      {"/tasks/exec-added", "TaskExecAdded"},
+      {"/tasks/exec-started", "TaskExecStarted"},
+      {"/tasks/paused", "TaskPaused"},
+      {"/tasks/resumed", "TaskResumed"},
+      {"/tasks/exit", "TaskExit"},
       {"/tasks/delete", "TaskDelete"}};
   ASSERT_EQ(events.received.size(), expected.size());
   for (size_t i = 0; i < expected.size(); ++i) {

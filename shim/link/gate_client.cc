@@ -126,7 +126,8 @@ void GateClient::Attach(v1::AttachRequest request, std::function<void(base::Stat
   auto question = std::make_shared<Question>();
   question->method = "Attach";
   question->payload = request.SerializeAsString();
-  question->done = [id = request.container_id(), run = std::move(done)](base::Result<std::string> payload) {
+  question->done = [id = request.container_id(),
+                    run = std::move(done)](base::Result<std::string> payload) {
     if (payload) {
       if (run) run(base::OkStatus());
       return;
@@ -177,12 +178,13 @@ void GateClient::AttemptLater(const std::shared_ptr<Question>& question, const E
 }
 
 Error GateClient::Unavailable(Code code, const Error& cause) const {
-  return Error::Make(code,
-                     "{}: no decision from bulwarkd at {} within {} ms ({}); see that bulwarkd runs on this node "
-                     "(systemctl status bulwarkd), then try again",
-                     kReasonDaemonUnavailable, options_.socket_path,
-                     code == Code::kDeadlineExceeded ? options_.attempt_timeout_ms : options_.wait_ms,
-                     cause.message());
+  return Error::Make(
+      code,
+      "{}: no decision from bulwarkd at {} within {} ms ({}); see that bulwarkd runs on this node "
+      "(systemctl status bulwarkd), then try again",
+      kReasonDaemonUnavailable, options_.socket_path,
+      code == Code::kDeadlineExceeded ? options_.attempt_timeout_ms : options_.wait_ms,
+      cause.message());
 }
 
 void GateClient::Report(v1::LifecycleEvent event) {
@@ -190,14 +192,16 @@ void GateClient::Report(v1::LifecycleEvent event) {
   event.set_source_seq(next_seq_++);
   if (event.wall_ns() == 0) event.set_wall_ns(clock_.WallNanos());
   CutDetail(*event.mutable_detail());
-  const EventJournal::Position before = journal_ != nullptr ? journal_->end() : EventJournal::Position();
+  const EventJournal::Position before =
+      journal_ != nullptr ? journal_->end() : EventJournal::Position();
   bool is_in_journal = false;
   if (journal_ != nullptr) {
     const base::Status appended = journal_->Append(event);
     is_in_journal = appended.has_value();
     if (!appended && !journal_failure_logged_) {
       journal_failure_logged_ = true;
-      base::LogError("lifecycle events are kept in memory only", {{"error", appended.error().message()}});
+      base::LogError("lifecycle events are kept in memory only",
+                     {{"error", appended.error().message()}});
     }
   }
   if (!more_in_journal_ && queue_.size() < options_.queued_events_max) {
@@ -273,9 +277,11 @@ void GateClient::OnReportAnswer(const std::string& batch_source, uint64_t batch_
     queue_.pop_front();
     ++removed;
   }
-  if (removed == 0) return RetryReportLater(Error(Code::kInternal, "report events: none was acknowledged"));
+  if (removed == 0)
+    return RetryReportLater(Error(Code::kInternal, "report events: none was acknowledged"));
   report_backoff_ms_ = 0;
-  if (std::exchange(daemon_away_logged_, false)) base::LogInfo("daemon takes lifecycle events again");
+  if (std::exchange(daemon_away_logged_, false))
+    base::LogInfo("daemon takes lifecycle events again");
   SendBatch();
 }
 
@@ -294,7 +300,8 @@ void GateClient::RetryReportLater(const Error& cause) {
 void GateClient::RefillFromJournal() {
   auto events = journal_->Read(next_in_journal_, options_.queued_events_max);
   if (!events) {
-    base::LogError("journal unreadable: the events it held are lost", {{"error", events.error().message()}});
+    base::LogError("journal unreadable: the events it held are lost",
+                   {{"error", events.error().message()}});
     ++lost_events_;
     more_in_journal_ = false;
     return;
@@ -338,7 +345,8 @@ base::Status GateClient::SpoolRemainder() {
   while (more_in_journal_) {
     ASSIGN_OR_RETURN(std::vector<v1::LifecycleEvent> more,
                      journal_->Read(next_in_journal_, options_.queued_events_max));
-    rest.insert(rest.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    rest.insert(rest.end(), std::make_move_iterator(more.begin()),
+                std::make_move_iterator(more.end()));
     more_in_journal_ = next_in_journal_.offset < journal_->end().offset;
   }
   RETURN_IF_ERROR(SpoolEvents(rest, options_.spool_directory));

@@ -21,7 +21,9 @@ class FakeGate {
   FakeGate(base::EventLoop& loop, const std::string& path) {
     server_ = std::make_unique<ttrpc::Server>(
         loop, ttrpc::ServerOptions(),
-        [this](const ttrpc::ServerCall& call, const ttrpc::Responder& responder) { Handle(call, responder); });
+        [this](const ttrpc::ServerCall& call, const ttrpc::Responder& responder) {
+          Handle(call, responder);
+        });
     auto listener = base::ListenUnix(path, 0600);
     EXPECT_TRUE(listener.has_value());
     EXPECT_TRUE(server_->Serve(*std::move(listener)).has_value());
@@ -64,7 +66,8 @@ class FakeGate {
   }
 
   bool hangs_ = false;
-  std::vector<ttrpc::Responder> held_;  // outlive the server: the connection breaks without an answer
+  std::vector<ttrpc::Responder>
+      held_;  // outlive the server: the connection breaks without an answer
   std::unique_ptr<ttrpc::Server> server_;
 };
 
@@ -95,7 +98,8 @@ class GateClientTest : public testing::Test {
   template <typename F>
   bool RunUntil(F done) {
     const int64_t end = base::SystemClock().BootNanos() + 3'000'000'000;
-    while (!done() && base::SystemClock().BootNanos() < end) EXPECT_TRUE(loop_->RunOnce(10).has_value());
+    while (!done() && base::SystemClock().BootNanos() < end)
+      EXPECT_TRUE(loop_->RunOnce(10).has_value());
     return done();
   }
   base::Result<v1::AdmitResponse> Admit(GateClient& client) {
@@ -113,7 +117,8 @@ class GateClientTest : public testing::Test {
       client.Report(std::move(event));
     }
   }
-  std::vector<std::pair<std::string, uint64_t>> Expected(const std::string& source, uint64_t from, uint64_t to) {
+  std::vector<std::pair<std::string, uint64_t>> Expected(const std::string& source, uint64_t from,
+                                                         uint64_t to) {
     std::vector<std::pair<std::string, uint64_t>> events;
     for (uint64_t seq = from; seq <= to; ++seq) events.emplace_back(source, seq);
     return events;
@@ -139,7 +144,8 @@ TEST_F(GateClientTest, WithoutADaemonDeniesAfterTheBoundAndSaysWhatToDo) {
   const int64_t waited_ms = (base::SystemClock().BootNanos() - begin) / 1'000'000;
   ASSERT_FALSE(answer.has_value());
   EXPECT_EQ(answer.error().code(), Code::kUnavailable);
-  EXPECT_EQ(answer.error().message().rfind("daemon.unavailable: ", 0), 0u) << answer.error().message();
+  EXPECT_EQ(answer.error().message().rfind("daemon.unavailable: ", 0), 0u)
+      << answer.error().message();
   EXPECT_NE(answer.error().message().find("systemctl status bulwarkd"), std::string::npos);
   EXPECT_GE(waited_ms, 290);
   EXPECT_LT(waited_ms, 1'500);
@@ -159,7 +165,8 @@ TEST_F(GateClientTest, AsksAgainWhenTheConnectionBreaksUnderTheQuestion) {
   const auto client = MakeClient();
   // Two at once: the second must not be forgotten when the first finds the connection broken.
   std::optional<bool> first;
-  client->AdmitExec({}, [&](base::Result<v1::AdmitResponse> answer) { first = answer.has_value(); });
+  client->AdmitExec({},
+                    [&](base::Result<v1::AdmitResponse> answer) { first = answer.has_value(); });
   loop_->AddTimer(50, [&] {
     EXPECT_EQ(gate->admissions, 2u);
     gate.reset();

@@ -24,10 +24,12 @@ base::Result<std::string> ReadAt(int fd, size_t offset, size_t length) {
   std::string bytes(length, '\0');
   size_t used = 0;
   while (used < length) {
-    const ssize_t got = pread(fd, bytes.data() + used, length - used, static_cast<off_t>(offset + used));
+    const ssize_t got =
+        pread(fd, bytes.data() + used, length - used, static_cast<off_t>(offset + used));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return Error::FromErrno("read journal");
-    if (got == 0) return Error(Code::kDataLoss, "read journal: file is shorter than what was written");
+    if (got == 0)
+      return Error(Code::kDataLoss, "read journal: file is shorter than what was written");
     used += static_cast<size_t>(got);
   }
   return bytes;
@@ -53,7 +55,8 @@ base::Status EventJournal::OpenFile(int flags) {
   }
   if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) {
-      return Error::Make(Code::kFailedPrecondition, "open journal {}: another process has it open", path_);
+      return Error::Make(Code::kFailedPrecondition, "open journal {}: another process has it open",
+                         path_);
     }
     return Error::FromErrno("lock journal {}", path_);
   }
@@ -63,7 +66,8 @@ base::Status EventJournal::OpenFile(int flags) {
 
 base::Status EventJournal::CutTornTail() {
   ASSIGN_OR_RETURN(const journal::DecodedJournal decoded, journal::ReadJournal(path_));
-  if (decoded.torn_bytes > 0 && ftruncate(file_.get(), static_cast<off_t>(decoded.valid_bytes)) != 0) {
+  if (decoded.torn_bytes > 0 &&
+      ftruncate(file_.get(), static_cast<off_t>(decoded.valid_bytes)) != 0) {
     return Error::FromErrno("cut journal {}", path_);
   }
   size_ = decoded.valid_bytes;
@@ -96,7 +100,8 @@ base::Result<std::vector<v1::LifecycleEvent>> EventJournal::Read(Position& posit
     ASSIGN_OR_RETURN(const std::string head,
                      ReadAt(file_.get(), position.offset, journal::kRecordHeaderBytes));
     ASSIGN_OR_RETURN(const journal::RecordHeader header, journal::DecodeRecordHeader(head));
-    ASSIGN_OR_RETURN(const std::string payload, ReadAt(file_.get(), position.offset + head.size(), header.length));
+    ASSIGN_OR_RETURN(const std::string payload,
+                     ReadAt(file_.get(), position.offset + head.size(), header.length));
     ASSIGN_OR_RETURN(v1::LifecycleEvent event, journal::DecodeRecordPayload(header, payload));
     events.push_back(std::move(event));
     position.offset += head.size() + payload.size();
@@ -116,7 +121,8 @@ base::Status EventJournal::Clear() {
 base::Status EventJournal::Remove() {
   if (!file_.is_open()) return base::OkStatus();
   RETURN_IF_ERROR(Clear());
-  if (unlink(path_.c_str()) != 0 && errno != ENOENT) return Error::FromErrno("remove journal {}", path_);
+  if (unlink(path_.c_str()) != 0 && errno != ENOENT)
+    return Error::FromErrno("remove journal {}", path_);
   file_.Reset();
   return base::OkStatus();
 }

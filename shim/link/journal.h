@@ -1,8 +1,9 @@
-// The shim's journal: lifecycle events that the daemon has not acknowledged, in the file "bulwark.journal" of the bundle
-// the shim was started in (lib/journal/journal_format.h says how it looks). Written with one write(2) an event, without
-// fsync: it survives the death of the shim, not of the node, and the bundle directory does not survive that either.
-// Emptied when everything is acknowledged. One process at a time: the file is locked (flock(2)) while it is open.
-// Thread: the loop's. File access blocks for as long as a local file system takes.
+// The shim's journal: lifecycle events that the daemon has not acknowledged, in the file
+// "bulwark.journal" of the bundle the shim was started in (lib/journal/journal_format.h says how it
+// looks). Written with one write(2) an event, without fsync: it survives the death of the shim, not
+// of the node, and the bundle directory does not survive that either. Emptied when everything is
+// acknowledged. One process at a time: the file is locked (flock(2)) while it is open. Thread: the
+// loop's. File access blocks for as long as a local file system takes.
 #pragma once
 
 #include <stddef.h>
@@ -22,13 +23,15 @@ inline constexpr char kJournalName[] = "bulwark.journal";
 
 class EventJournal {
  public:
-  // `path` need not exist: the file is made by the first Append. A torn record at the end of an existing file is cut off.
-  // kFailedPrecondition if another process has it open (its shim lives), kInvalidArgument if it is not a journal.
+  // `path` need not exist: the file is made by the first Append. A torn record at the end of an
+  // existing file is cut off. kFailedPrecondition if another process has it open (its shim lives),
+  // kInvalidArgument if it is not a journal.
   static base::Result<std::unique_ptr<EventJournal>> Open(std::string path);
   EventJournal(const EventJournal&) = delete;
   EventJournal& operator=(const EventJournal&) = delete;
 
-  // Appends one event. kResourceExhausted at journal::kJournalBytesMax; errors of write(2). The file is as before then.
+  // Appends one event. kResourceExhausted at journal::kJournalBytesMax; errors of write(2). The
+  // file is as before then.
   base::Status Append(const v1::LifecycleEvent& event);
 
   struct Position {

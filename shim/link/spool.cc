@@ -32,7 +32,8 @@ bool IsSourceId(const std::string& id) {
   return true;
 }
 
-// The events of an earlier spooling of the same source, if any, then those of `events` that it lacks.
+// The events of an earlier spooling of the same source, if any, then those of `events` that it
+// lacks.
 base::Result<Events> Merge(const std::string& path, Events events) {
   auto earlier = journal::ReadJournal(path);
   if (!earlier) {
@@ -48,8 +49,10 @@ base::Result<Events> Merge(const std::string& path, Events events) {
   return merged;
 }
 
-base::Status SpoolSource(const std::string& source_id, Events events, const std::string& directory) {
-  if (!IsSourceId(source_id)) return Error(Code::kInvalidArgument, "spool events: malformed source_id");
+base::Status SpoolSource(const std::string& source_id, Events events,
+                         const std::string& directory) {
+  if (!IsSourceId(source_id))
+    return Error(Code::kInvalidArgument, "spool events: malformed source_id");
   const std::string path = directory + "/" + source_id + ".journal";
   ASSIGN_OR_RETURN(const Events merged, Merge(path, std::move(events)));
   std::string bytes(journal::kMagic);

@@ -61,7 +61,8 @@ TEST_F(SpoolTest, ExtendsAnEarlierFileByWhatItLacks) {
 TEST_F(SpoolTest, MovesAJournalIntoTheSpool) {
   const std::string path = directory_ + "/bulwark.journal";
   std::string bytes(journal::kMagic);
-  bytes += journal::EncodeRecord(Event("a", 1)).value() + journal::EncodeRecord(Event("a", 2)).value();
+  bytes +=
+      journal::EncodeRecord(Event("a", 1)).value() + journal::EncodeRecord(Event("a", 2)).value();
   std::ofstream(path, std::ios::binary) << bytes + "torn";
   ASSERT_TRUE(SpoolJournal(path, spool_).has_value());
   EXPECT_EQ(Spooled("a"), (Sequence{1, 2}));
@@ -71,7 +72,8 @@ TEST_F(SpoolTest, MovesAJournalIntoTheSpool) {
 
 TEST_F(SpoolTest, NeverLetsASourceIdLeaveTheDirectory) {
   for (const char* bad : {"", "../x", "a/b", ".", "a.b", "a b"}) {
-    EXPECT_EQ(SpoolEvents({Event(bad, 1)}, spool_).error().code(), base::Code::kInvalidArgument) << bad;
+    EXPECT_EQ(SpoolEvents({Event(bad, 1)}, spool_).error().code(), base::Code::kInvalidArgument)
+        << bad;
   }
   EXPECT_FALSE(SpoolEvents({Event(std::string(65, 'a'), 1)}, spool_).has_value());
 }
@@ -79,7 +81,8 @@ TEST_F(SpoolTest, NeverLetsASourceIdLeaveTheDirectory) {
 TEST_F(SpoolTest, KeepsTheJournalWhenTheSpoolCannotBeWritten) {
   std::ofstream(directory_ + "/lib") << "a file where the directory should be";
   const std::string path = directory_ + "/bulwark.journal";
-  std::ofstream(path, std::ios::binary) << std::string(journal::kMagic) + journal::EncodeRecord(Event("a", 1)).value();
+  std::ofstream(path, std::ios::binary)
+      << std::string(journal::kMagic) + journal::EncodeRecord(Event("a", 1)).value();
   EXPECT_FALSE(SpoolJournal(path, spool_).has_value());
   EXPECT_TRUE(base::PathExists(path));
 }

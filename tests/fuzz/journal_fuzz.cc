@@ -1,5 +1,5 @@
-// Journal files are read by the daemon from a directory that shims write to. Whatever they hold, decoding accounts for
-// every byte and what it returns can be written and read again.
+// Journal files are read by the daemon from a directory that shims write to. Whatever they hold,
+// decoding accounts for every byte and what it returns can be written and read again.
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -15,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   size_t written = 0;
   for (const auto& event : decoded->events) {
     const auto record = journal::EncodeRecord(event);
-    if (!record) continue;  // a payload of nothing but unknown or default fields may shrink to nothing
+    if (!record)
+      continue;  // a payload of nothing but unknown or default fields may shrink to nothing
     again += *record;
     ++written;
   }

@@ -1,5 +1,6 @@
-// config.json is written by containerd from what users ask for. Whatever it holds: the "process" text that is found must
-// be a slice of it and, put into a document of its own, must give the same facts again.
+// config.json is written by containerd from what users ask for. Whatever it holds: the "process"
+// text that is found must be a slice of it and, put into a document of its own, must give the same
+// facts again.
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -13,6 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (text.find(summary->process_json) == std::string_view::npos) abort();
   const auto again = shim::SummarizeSpec("{\"process\":" + summary->process_json + "}");
   if (!again || again->process_json != summary->process_json) abort();
-  if (again->uid != summary->uid || again->gid != summary->gid || again->terminal != summary->terminal) abort();
+  if (again->uid != summary->uid || again->gid != summary->gid ||
+      again->terminal != summary->terminal)
+    abort();
   return 0;
 }
