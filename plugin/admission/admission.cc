@@ -1,0 +1,210 @@
+#include "plugin/admission/admission.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/random.h"
+#include "plugin/admission/decision_record.h"
+#include "plugin/admission/spec_facts.h"
+#include "plugin/audit/redaction.h"
+#include "plugin/policy/evaluator.h"
+#include "plugin/profiles/spec_hardening.h"
+
+namespace bulwark::admission {
+namespace {
+
+using base::Code;
+namespace reason = policy::reason;
+
+constexpr size_t kEnvironmentNamesMax = 256;
+
+policy::ReasonStep Failed(std::string check, std::string_view code, std::string detail) {
+  return {std::move(check), false, std::string(code), std::move(detail), {}};
+}
+
+// The first of the two codes fits errors of the document, the second a profile that cannot be applied.
+policy::ReasonStep HardeningFailed(const base::Error& error) {
+  std::string_view code = reason::kEngineError;
+  if (error.code() == Code::kInvalidArgument || error.code() == Code::kResourceExhausted) code = reason::kSpecInvalid;
+  if (error.code() == Code::kPermissionDenied) code = reason::kSpecForbidden;
+  if (error.code() == Code::kFailedPrecondition) code = reason::kProfileUnmergeable;
+  return Failed("profile", code, error.message());
+}
+
+base::Result<profiles::HardeningRequest> RequestOf(const policy::Profile& profile, const ProfileSource& source,
+                                                   std::vector<std::string>& evidence) {
+  profiles::HardeningRequest request;
+  if (profile.seccomp) {
+    ASSIGN_OR_RETURN(const profiles::StoredProfile stored, source.Current()->Get(*profile.seccomp));
+    request.seccomp = stored.profile;
+    request.seccomp_name = stored.name;
+    evidence.push_back(stored.path + " " + stored.digest);
+  }
+  request.capabilities_max = profile.capabilities;
+  request.no_new_privileges = profile.no_new_privileges;
+  request.readonly_rootfs = profile.readonly_rootfs;
+  request.masked_paths = profile.masked_paths;
+  request.readonly_paths = profile.readonly_paths;
+  request.forbid_host_namespaces = false;
+  request.forbid_privileged_devices = !profile.allow_privileged;
+  return request;
+}
+
+// Tightens the spec as the rule's profile says. On success `spec` is replaced.
+policy::ReasonStep Harden(const policy::Rule& rule, const ProfileSource& source, std::string& spec) {
+  policy::ReasonStep step{"profile", true, std::string(reason::kOk), "", {}};
+  const auto request = RequestOf(rule.profile, source, step.evidence);
+  if (!request) return Failed("profile", reason::kProfileUnavailable, request.error().message());
+  auto hardened = profiles::HardenRuntimeSpec(spec, *request);
+  if (!hardened) return HardeningFailed(hardened.error());
+  spec = std::move(hardened->spec_json);
+  step.detail = hardened->changes.empty() ? "nothing to tighten" : fmt::format("{}", fmt::join(hardened->changes, "; "));
+  return step;
+}
+
+void FillProcess(const ProcessFacts& facts, bool terminal, bool has_stdin, v1::ProcessRef* out) {
+  for (const std::string& argument : audit::RedactArgv(facts.argv)) out->add_argv(argument);
+  for (size_t i = 0; i < std::min(facts.environment_names.size(), kEnvironmentNamesMax); ++i) {
+    out->add_environment_names(facts.environment_names[i]);
+  }
+  out->set_cwd(facts.cwd);
+  out->set_uid(facts.uid);
+  out->set_gid(facts.gid);
+  out->set_terminal(terminal);
+  out->set_stdin(has_stdin);
+}
+
+// Who asked is not known at this point of containerd: the shim is told nothing about it.
+v1::AuditRecord RecordBase(v1::EventType type) {
+  v1::AuditRecord record;
+  record.set_event_type(type);
+  record.mutable_principal()->set_kind("unattributed");
+  record.mutable_principal()->set_source("none");
+  return record;
+}
+
+}  // namespace
+
+Answer Admission::AdmitCreate(const CreateRequest& request) {
+  const std::shared_ptr<const policy::PolicySet> policies = dependencies_.policies.Current();
+  AdmittedContainer container;
+  container.containerd_namespace = request.containerd_namespace;
+  container.id = request.container_id;
+  std::vector<policy::ReasonStep> steps;
+  const policy::Rule* rule = nullptr;
+  std::string spec = request.runtime_spec;
+
+  const auto facts = ReadSpecFacts(request.runtime_spec);
+  if (!facts) {
+    steps.push_back(Failed("spec", reason::kSpecInvalid, facts.error().message()));
+  } else if (!request.checkpoint.empty()) {
+    steps.push_back(Failed("spec", reason::kSpecForbidden, "restoring from a checkpoint runs memory that nobody signed"));
+  } else {
+    container.sandbox_id = facts->sandbox_id;
+    container.pod_namespace = facts->pod_namespace;
+    container.pod_name = facts->pod_name;
+    container.pod_uid = facts->pod_uid;
+    container.container_name = facts->container_name;
+    ResolvedIdentity resolved = dependencies_.resolver.ResolveContainer(
+        request.containerd_namespace, request.container_id, request.rootfs);
+    container.image = std::move(resolved.image);
+    const bool is_resolved = resolved.step.satisfied;
+    steps.push_back(std::move(resolved.step));
+    if (is_resolved) {
+      JudgedImage judged = dependencies_.judge.Judge(*policies, container.image, request.containerd_namespace,
+                                                     container.pod_namespace);
+      rule = judged.rule;
+      for (policy::ReasonStep& step : judged.steps) steps.push_back(std::move(step));
+    } else {
+      // The name is not identity, but it tells whose rule's mode applies to a container that cannot be identified.
+      oci::ImageIdentity named;
+      named.reference = container.image.reference;
+      rule = policies->Match(named, request.containerd_namespace, container.pod_namespace);
+    }
+    // In mode audit nothing about the container changes, so that switching a rule on can be tried without risk.
+    if (rule != nullptr && rule->mode == policy::Mode::kEnforce) {
+      steps.push_back(Harden(*rule, dependencies_.profiles, spec));
+    }
+  }
+
+  v1::AuditRecord record = RecordBase(v1::CREATE_DECISION);
+  if (request.shim_pid != 0) (*record.mutable_attributes())["shim_pid"] = std::to_string(request.shim_pid);
+  (*record.mutable_attributes())["runtime"] = request.runtime_binary;
+  policy::Decision decision = policy::Combine(*policies, rule, std::move(steps));
+  return Conclude(std::move(decision), std::move(container), std::move(spec), std::move(record));
+}
+
+Answer Admission::AdmitExec(const ExecRequest& request) {
+  const std::shared_ptr<const policy::PolicySet> policies = dependencies_.policies.Current();
+  std::vector<policy::ReasonStep> steps;
+  const policy::Rule* rule = nullptr;
+  v1::AuditRecord record = RecordBase(v1::EXEC_DECISION);
+  record.mutable_process()->set_exec_id(request.exec_id);
+  std::string spec = request.process_spec;
+
+  auto known = dependencies_.containers.Get(request.containerd_namespace, request.container_id);
+  AdmittedContainer container = known ? *known : AdmittedContainer{};
+  container.containerd_namespace = request.containerd_namespace;
+  container.id = request.container_id;
+  const auto facts = ReadProcessFacts(request.process_spec);
+  if (!known) {
+    steps.push_back(Failed("exec", reason::kExecContainerUnknown, known.error().message()));
+  } else if (!facts) {
+    steps.push_back(Failed("exec", reason::kSpecInvalid, facts.error().message()));
+  } else {
+    FillProcess(*facts, request.terminal, request.has_stdin, record.mutable_process());
+    rule = policies->Match(container.image, container.containerd_namespace, container.pod_namespace);
+    steps.push_back(policy::MatchStep(*policies, rule));
+    const policy::ExecRules none;
+    steps.push_back(policy::MatchExec(rule != nullptr ? rule->exec : none,
+                                      {facts->argv, request.terminal, request.has_stdin, facts->uid}));
+    if (rule != nullptr && rule->mode == policy::Mode::kEnforce) {
+      auto hardened = profiles::HardenProcessSpec(request.process_spec, request.container_process_spec);
+      if (hardened) {
+        spec = std::move(hardened->spec_json);
+        for (const std::string& change : hardened->changes) steps.back().detail += "; " + change;
+      } else {
+        steps.push_back(HardeningFailed(hardened.error()));
+      }
+    }
+  }
+  (*record.mutable_attributes())["create_decision_id"] = container.decision_id;
+  policy::Decision decision = policy::Combine(*policies, rule, std::move(steps));
+  return Conclude(std::move(decision), std::move(container), std::move(spec), std::move(record));
+}
+
+Answer Admission::Conclude(policy::Decision decision, AdmittedContainer container, std::string effective_spec,
+                           v1::AuditRecord record_base) {
+  const bool is_create = record_base.event_type() == v1::CREATE_DECISION;
+  Answer answer;
+  answer.decision_id = base::RandomHexId();
+  if (is_create && decision.allowed) {
+    container.decision_id = answer.decision_id;
+    if (auto stored = dependencies_.containers.Put(container); !stored) {
+      decision.allowed = false;
+      decision.reason_code = reason::kEngineError;
+      decision.steps.push_back(Failed("state", reason::kEngineError, stored.error().message()));
+    }
+  }
+  policy::Summarise(decision, container.image, is_create ? "start" : "exec");
+  decision.message += fmt::format(" [decision {}]", answer.decision_id);
+  v1::AuditRecord record = RecordOf(decision, answer.decision_id, container);
+  record.MergeFrom(record_base);
+  const auto receipt = dependencies_.recorder.AppendDurable(std::move(record), audit::Lane::kGate);
+  if (!receipt) {
+    // No record, no start: also in mode audit, whose whole purpose is the record.
+    decision.allowed = false;
+    decision.would_deny = false;
+    decision.reason_code = reason::kAuditUnavailable;
+    decision.message = fmt::format("{} refused [{}]: the decision could not be recorded: {}. Next: {}",
+                                   is_create ? "start" : "exec", reason::kAuditUnavailable, receipt.error().message(),
+                                   policy::NextStep(reason::kAuditUnavailable));
+    if (is_create) static_cast<void>(dependencies_.containers.Remove(container.containerd_namespace, container.id));
+  }
+  counters_.Count(decision.allowed);
+  if (decision.allowed) answer.effective_spec = std::move(effective_spec);
+  answer.decision = std::move(decision);
+  return answer;
+}
+
+}  // namespace bulwark::admission

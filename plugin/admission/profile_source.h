@@ -1,0 +1,39 @@
+// The profiles in force: a store that is swapped whole on reload. Thread-safe.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "plugin/profiles/profile_store.h"
+
+namespace bulwark::admission {
+
+class ProfileSource {
+ public:
+  explicit ProfileSource(std::vector<std::string> directories) : directories_(std::move(directories)) {}
+
+  // Reads the directories; on an error the last good store stays.
+  base::Status Reload() {
+    ASSIGN_OR_RETURN(profiles::ProfileStore store, profiles::ProfileStore::Load(directories_));
+    const std::lock_guard lock(mutex_);
+    current_ = std::make_shared<const profiles::ProfileStore>(std::move(store));
+    return base::OkStatus();
+  }
+
+  // Never null.
+  std::shared_ptr<const profiles::ProfileStore> Current() const {
+    const std::lock_guard lock(mutex_);
+    return current_;
+  }
+
+ private:
+  const std::vector<std::string> directories_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const profiles::ProfileStore> current_ = std::make_shared<const profiles::ProfileStore>();  // by mutex_
+};
+
+}  // namespace bulwark::admission
