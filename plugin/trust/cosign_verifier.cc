@@ -19,17 +19,20 @@ struct AuthorityKey {
 };
 
 // How near a candidate came, in the order of the header; the highest rank of all candidates names the failure.
-enum class Rank { kInvalid, kUntrusted, kDigest, kReference, kAnnotation, kAccepted };
+enum class Rank { kMalformed, kUntrusted, kBadPayload, kDigest, kReference, kAnnotation, kAccepted };
+
+constexpr size_t kQuotedMax = 200;  // bytes of a signed text that go into a detail
 
 struct CandidateResult {
-  Rank rank = Rank::kInvalid;
+  Rank rank = Rank::kMalformed;
   std::string explanation;
-  const AuthorityKey* signer = nullptr;  // set from kDigest on
+  const AuthorityKey* signer = nullptr;  // set from kBadPayload on
 };
 
 std::string_view CodeOf(Rank rank) {
   switch (rank) {
-    case Rank::kInvalid: return reason::kSignatureInvalid;
+    case Rank::kMalformed:
+    case Rank::kBadPayload: return reason::kSignatureInvalid;
     case Rank::kUntrusted: return reason::kSignatureUntrusted;
     case Rank::kDigest: return reason::kSignatureDigestMismatch;
     case Rank::kReference: return reason::kSignatureReferenceMismatch;
@@ -48,12 +51,17 @@ bool NamesImage(const SignatureRequirement& requirement, const oci::ImageIdentit
 CandidateResult JudgePayload(const SignatureRequirement& requirement, const oci::ImageIdentity& image,
                              const SignatureCandidate& candidate, const AuthorityKey& signer) {
   const auto payload = ParseSimpleSigning(candidate.payload);
-  if (!payload) return {Rank::kInvalid, fmt::format("signed payload: {}", payload.error().message()), nullptr};
+  if (!payload) {
+    return {Rank::kBadPayload, fmt::format("payload signed by {}: {}", signer.authority, payload.error().message()), &signer};
+  }
   if (!NamesImage(requirement, image, payload->manifest_digest)) {
-    return {Rank::kDigest, fmt::format("{} signed {}, not this image", signer.authority, payload->manifest_digest), &signer};
+    const bool is_ours = payload->manifest_digest == image.manifest_digest || payload->manifest_digest == image.index_digest;
+    return {Rank::kDigest, fmt::format("{} signed {}, {}", signer.authority, payload->manifest_digest,
+                                       is_ours ? "a kind of digest that the rule does not take" : "not this image"), &signer};
   }
   if (!ReferenceFits(requirement, payload->docker_reference, image.reference)) {
-    return {Rank::kReference, fmt::format("{} signed it as {}", signer.authority, payload->docker_reference), &signer};
+    return {Rank::kReference, fmt::format("{} signed it as {}, it is started as {}", signer.authority,
+                                          payload->docker_reference.substr(0, kQuotedMax), image.reference), &signer};
   }
   for (const auto& [key, value] : requirement.annotations) {
     const auto found = payload->optional.find(key);
@@ -66,9 +74,9 @@ CandidateResult JudgePayload(const SignatureRequirement& requirement, const oci:
 
 CandidateResult JudgeCandidate(const SignatureRequirement& requirement, const oci::ImageIdentity& image,
                                const SignatureCandidate& candidate, const std::vector<AuthorityKey>& keys) {
-  if (candidate.payload.size() > kPayloadBytesMax) return {Rank::kInvalid, "payload is larger than 64 KiB", nullptr};
+  if (candidate.payload.size() > kPayloadBytesMax) return {Rank::kMalformed, "payload is larger than 64 KiB", nullptr};
   const auto signature = DecodeBase64Strict(candidate.signature_base64);
-  if (!signature) return {Rank::kInvalid, "signature annotation is not standard base64", nullptr};
+  if (!signature) return {Rank::kMalformed, "signature annotation is not standard base64", nullptr};
   for (const AuthorityKey& entry : keys) {
     if (entry.key.Verifies(candidate.payload, *signature)) return JudgePayload(requirement, image, candidate, entry);
   }
@@ -100,10 +108,49 @@ policy::ReasonStep NothingFound(const SignatureEvidence& evidence, const std::ve
   policy::ReasonStep step{"signature", false, std::string(reason::kSignatureMissing), "", evidence.searched};
   step.detail = fmt::format("no signature found; looked for one by {}", DescribeKeys(keys));
   if (!evidence.problems.empty()) {
-    step.code = reason::kSignatureInvalid;
+    step.code = evidence.is_cut ? reason::kSignatureLimit : reason::kSignatureInvalid;
     step.detail = fmt::format("{}: {}", evidence.problems.front().source, evidence.problems.front().problem);
   }
   return step;
+}
+
+// What the candidates looked at so far add up to.
+struct Tally {
+  size_t tried = 0;
+  CandidateResult nearest;
+  std::set<std::string> signers;      // key fingerprints: one key under two names is one signer …
+  std::set<std::string> authorities;  // … and two keys of one authority are one authority
+  std::set<std::string> sources;
+
+  size_t counted() const { return std::min(signers.size(), authorities.size()); }
+
+  void Add(const SignatureCandidate& candidate, CandidateResult result) {
+    ++tried;
+    sources.insert(candidate.source);
+    if (result.rank == Rank::kAccepted && signers.insert(result.signer->key.fingerprint()).second) {
+      authorities.insert(result.signer->authority);
+    }
+    if (tried == 1 || result.rank > nearest.rank) nearest = std::move(result);
+  }
+};
+
+// Why the candidates that were there do not do.
+void Explain(const SignatureRequirement& requirement, const SignatureEvidence& evidence,
+             const std::vector<AuthorityKey>& keys, const Tally& tally, policy::ReasonStep& step) {
+  if (evidence.is_cut || evidence.candidates.size() > kCandidatesMax) {
+    step.code = reason::kSignatureLimit;
+    step.detail = fmt::format("more than {} signatures lie with this image; the first {} do not satisfy the rule",
+                              kCandidatesMax, tally.tried);
+    return;
+  }
+  step.code = CodeOf(tally.nearest.rank);
+  if (tally.nearest.rank == Rank::kAccepted) {
+    step.detail = fmt::format("{} of {} required authorities have signed: {}; wanted: {}", tally.counted(),
+                              requirement.at_least, fmt::join(tally.authorities, ", "), DescribeKeys(keys));
+    return;
+  }
+  step.detail = fmt::format("{} signature(s) found, none counts: {}; wanted: {}", tally.tried,
+                            tally.nearest.explanation, DescribeKeys(keys));
 }
 
 }  // namespace
@@ -120,39 +167,20 @@ policy::ReasonStep VerifySignatures(const SignatureRequirement& requirement, con
   }
   if (evidence.candidates.empty()) return NothingFound(evidence, *keys);
 
-  const size_t tried = std::min(evidence.candidates.size(), kCandidatesMax);
-  CandidateResult nearest;
-  bool any = false;
-  std::set<std::string> signers;       // key fingerprints: one key under two names is one signer …
-  std::set<std::string> authorities;   // … and two keys of one authority are one authority
-  for (size_t i = 0; i < tried; ++i) {
-    const SignatureCandidate& candidate = evidence.candidates[i];
-    CandidateResult result = JudgeCandidate(requirement, image, candidate, *keys);
-    step.evidence.push_back(candidate.source);
-    if (result.rank == Rank::kAccepted && signers.insert(result.signer->key.fingerprint()).second) {
-      authorities.insert(result.signer->authority);
-    }
-    if (!any || result.rank > nearest.rank) nearest = std::move(result);
-    any = true;
+  const size_t wanted = std::max(requirement.at_least, 1U);
+  Tally tally;
+  for (const SignatureCandidate& candidate : evidence.candidates) {
+    if (tally.tried == kCandidatesMax || tally.counted() >= wanted) break;
+    tally.Add(candidate, JudgeCandidate(requirement, image, candidate, *keys));
   }
-  const size_t counted = std::min(signers.size(), authorities.size());
-  if (counted >= std::max(requirement.at_least, 1U)) {
-    step.satisfied = true;
+  step.evidence.assign(tally.sources.begin(), tally.sources.end());
+  step.satisfied = tally.counted() >= wanted;
+  if (step.satisfied) {
     step.code = reason::kOk;
-    step.detail = fmt::format("signed by {}", fmt::join(authorities, ", "));
-    return step;
+    step.detail = fmt::format("signed by {}", fmt::join(tally.authorities, ", "));
+  } else {
+    Explain(requirement, evidence, *keys, tally, step);
   }
-  if (evidence.is_cut || evidence.candidates.size() > kCandidatesMax) {
-    step.code = reason::kSignatureLimit;
-    step.detail = fmt::format("more than {} signatures lie with this image; the first {} do not satisfy the rule",
-                              kCandidatesMax, tried);
-    return step;
-  }
-  step.code = CodeOf(nearest.rank);
-  step.detail = nearest.rank == Rank::kAccepted
-                    ? fmt::format("{} of {} required authorities have signed", counted, requirement.at_least)
-                    : fmt::format("{} signature(s) found, none counts: {}; wanted: {}", tried, nearest.explanation,
-                                  DescribeKeys(*keys));
   return step;
 }
 

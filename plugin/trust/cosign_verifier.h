@@ -20,9 +20,10 @@ inline constexpr size_t kCandidatesMax = 64;
 
 // Check "signature". Satisfied when at least `at_least` distinct authorities (distinct keys: one key under two names
 // counts once) have signed this image's manifest or index under a fitting reference with the wanted annotations.
-// Otherwise the code says how near the nearest candidate came: signature.missing < .invalid < .untrusted-key <
-// .digest-mismatch < .reference-mismatch < .annotation-mismatch < .threshold; .limit when candidates were cut.
-// The detail names what was tried and what to do.
+// Otherwise the code says how near the nearest candidate came: signature.missing < .invalid (object or signature is
+// malformed) < .untrusted-key < .invalid (genuine, but no such payload) < .digest-mismatch < .reference-mismatch <
+// .annotation-mismatch < .threshold; .limit when candidates were cut. The evidence lists each place a candidate came
+// from once. A key of the rule that cannot be read is engine.error: no other key stands in for it.
 policy::ReasonStep VerifySignatures(const SignatureRequirement& requirement, const oci::ImageIdentity& image,
                                     const SignatureEvidence& evidence);
 

@@ -20,7 +20,7 @@ struct Authority {
 enum class ReferenceMatch {
   kRepository,         // same repository, any tag
   kRepoDigestOrExact,  // exact, or same repository when started by digest
-  kExact,              // same repository and tag
+  kExact,              // same repository, tag and digest
   kAny,                // not compared
 };
 

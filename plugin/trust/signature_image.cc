@@ -1,5 +1,6 @@
 #include "plugin/trust/signature_image.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lib/oci/digest.h"
@@ -25,28 +26,38 @@ base::Result<std::string> ReadPayload(const oci::Descriptor& layer, const BlobRe
   return bytes;
 }
 
+// The same signature from two places must not use up two of the tries.
+bool IsKnown(const SignatureEvidence& evidence, std::string_view payload_digest, std::string_view signature) {
+  return std::any_of(evidence.candidates.begin(), evidence.candidates.end(), [&](const SignatureCandidate& candidate) {
+    return candidate.payload_digest == payload_digest && candidate.signature_base64 == signature;
+  });
+}
+
 }  // namespace
 
 void CollectSignatures(std::string_view manifest_bytes, const std::string& source, const BlobReader& read,
                        SignatureEvidence& evidence) {
   const auto manifest = oci::ParseManifest(manifest_bytes);
   if (!manifest) {
+    // Too many layers to be read at all is a flood as well, not a broken object.
+    if (manifest.error().code() == base::Code::kResourceExhausted) evidence.is_cut = true;
     evidence.problems.push_back({source, manifest.error().message()});
     return;
   }
   for (const oci::Descriptor& layer : manifest->layers) {
     if (layer.media_type != kLayerType) continue;
+    const std::string_view signature = layer.Annotation(kSignatureAnnotation);
+    if (IsKnown(evidence, layer.digest, signature)) continue;
     if (evidence.candidates.size() >= kCandidatesMax) {
       evidence.is_cut = true;
       return;
     }
     auto payload = ReadPayload(layer, read);
     if (!payload) {
-      evidence.problems.push_back({source, payload.error().message()});
+      if (evidence.problems.size() < kProblemsMax) evidence.problems.push_back({source, payload.error().message()});
       continue;
     }
-    evidence.candidates.push_back(
-        {source, std::move(payload).value(), layer.digest, std::string(layer.Annotation(kSignatureAnnotation))});
+    evidence.candidates.push_back({source, std::move(payload).value(), layer.digest, std::string(signature)});
   }
 }
 

@@ -25,6 +25,10 @@ base::Result<SimpleSigningPayload> ParseSimpleSigning(std::string_view bytes) {
                    oci::JsonDocument::Parse(bytes, {.bytes = kPayloadBytesMax, .depth = 8, .nodes = 1000}));
   if (!document.root().IsObject()) return Error(Code::kInvalidArgument, "payload is not a JSON object");
   ASSIGN_OR_RETURN(const oci::JsonValue critical, document.root().GetObject("critical"));
+  for (size_t i = 0; i < document.root().size(); ++i) {
+    const std::string_view key = document.root().KeyAt(i);
+    if (key != "critical" && key != "optional") return Error(Code::kInvalidArgument, "payload has an unknown member");
+  }
   RETURN_IF_ERROR(CheckMembers(critical, 3, "critical"));
   ASSIGN_OR_RETURN(const oci::JsonValue identity, critical.GetObject("identity"));
   ASSIGN_OR_RETURN(const oci::JsonValue image, critical.GetObject("image"));

@@ -18,7 +18,8 @@ struct SimpleSigningPayload {
   std::map<std::string, std::string> optional;  // members of "optional" that are strings
 };
 
-// Strict, as containers/image is: "critical" has exactly its three members, each exactly its one, and its type is cosign's
+// Strict, as containers/image is: nothing but "critical" and "optional"; "critical" has exactly its three members, each
+// exactly its one, and its type is cosign's
 // ("atomic container signature" is GPG's and another protocol). kInvalidArgument otherwise.
 base::Result<SimpleSigningPayload> ParseSimpleSigning(std::string_view bytes);
 
