@@ -1,6 +1,7 @@
 #include "plugin/evidence/evidence_index.h"
 
-#include <sys/stat.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,187 +9,174 @@
 #include <utility>
 
 #include "lib/base/file_io.h"
-#include "lib/oci/digest.h"
-#include "lib/oci/image_reference.h"
-#include "plugin/evidence/layout.h"
 #include "plugin/trust/cosign_verifier.h"
-#include "plugin/trust/signature_image.h"
-#include "plugin/trust/simple_signing.h"
 
 namespace bulwark::evidence {
 namespace {
 
-constexpr std::string_view kRefName = "org.opencontainers.image.ref.name";
-constexpr size_t kMentionsMax = 4096;
 constexpr size_t kProblemsMax = 1000;
+constexpr int kOpenFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
-// Whether only root or we can change what is at a path, as far as the path itself tells.
+// Whether only root or we can change what lies at a path, as far as the path itself tells.
 bool IsOurs(const struct stat& facts) {
   return (facts.st_uid == 0 || facts.st_uid == geteuid()) && (facts.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-// "sha256-<hex>.sig", also behind a repository ("reg/app:sha256-<hex>.sig"), gives "sha256:<hex>"; else empty.
-std::string DigestOfSignatureTag(std::string_view name) {
-  if (const size_t colon = name.rfind(':'); colon != std::string_view::npos) name.remove_prefix(colon + 1);
-  if (!name.ends_with(".sig")) return {};
-  name.remove_suffix(4);
-  const size_t dash = name.find('-');
-  if (dash == std::string_view::npos) return {};
-  std::string digest = fmt::format("{}:{}", name.substr(0, dash), name.substr(dash + 1));
-  return oci::IsDigest(digest) ? digest : std::string();
-}
-
-// Every digest that is written somewhere in a file which is no report: enough to tell whose evidence is broken.
-std::set<std::string> MentionedDigests(std::string_view bytes) {
-  std::set<std::string> mentioned;
-  constexpr size_t kLength = 7 + 64;
-  for (size_t at = bytes.find("sha256:"); at != std::string_view::npos && mentioned.size() < kMentionsMax;
-       at = bytes.find("sha256:", at + 1)) {
-    if (oci::IsDigest(bytes.substr(at, kLength))) mentioned.emplace(bytes.substr(at, kLength));
-  }
-  return mentioned;
-}
-
-std::vector<std::string> DigestsOf(const oci::ImageIdentity& image) {
-  std::vector<std::string> digests;
-  for (const std::string& digest : {image.manifest_digest, image.index_digest, image.config_digest}) {
-    if (!digest.empty()) digests.push_back(digest);
-  }
-  return digests;
-}
-
 }  // namespace
 
-struct EvidenceIndex::Walk {
-  const std::function<void(const std::string&)>& on_directory;
-  size_t entries = 0;
+class EvidenceIndex::Walk {
+ public:
+  Walk(EvidenceIndex& index, const EvidenceIndex* previous, const OnDirectory& on_directory)
+      : index_(index), previous_(previous), on_directory_(on_directory) {}
+
+  void Run() {
+    on_directory_(index_.directory_);
+    base::UniqueFd root(open(index_.directory_.c_str(), kOpenFlags | O_DIRECTORY));
+    struct stat facts {};
+    if (!root.is_open()) {
+      if (errno != ENOENT) index_.AddProblem(index_.directory_, "not a directory that can be opened");
+      return;
+    }
+    if (fstat(root.get(), &facts) != 0) return;
+    index_.root_ = FileStamp::Of(facts);
+    ReadDirectory(std::move(root), index_.directory_, 1, IsOurs(facts));
+  }
+
+ private:
+  void ReadDirectory(base::UniqueFd directory, const std::string& path, int depth, bool is_trusted) {
+    const auto names = base::ListDirectory(path, kEntriesMax);
+    if (!names) return index_.AddProblem(path, names.error().message());
+    if (std::binary_search(names->begin(), names->end(), "oci-layout")) return AddLayout(std::move(directory), path);
+    for (const std::string& name : *names) {
+      if (++entries_ > kEntriesMax) {
+        if (entries_ == kEntriesMax + 1) {
+          index_.AddProblem(path, fmt::format("more than {} entries below {}: the rest is not read", kEntriesMax,
+                                              index_.directory_));
+        }
+        return;
+      }
+      ReadChild(directory, path, name, depth, is_trusted);
+    }
+  }
+
+  // Looks first and opens then, because opening a device can do things; what counts is what was opened.
+  void ReadChild(const base::UniqueFd& parent, const std::string& parent_path, const std::string& name, int depth,
+                 bool is_trusted) {
+    const std::string path = parent_path + "/" + name;
+    struct stat facts {};
+    if (fstatat(parent.get(), name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0) return;
+    if (S_ISLNK(facts.st_mode)) return index_.AddProblem(path, "symbolic link: not followed");
+    const bool is_directory = S_ISDIR(facts.st_mode);
+    if (is_directory && depth >= kDepthMax) return index_.AddProblem(path, "too deep: not read");
+    if (!is_directory && !name.ends_with(".json")) return;
+    if (!is_directory && !S_ISREG(facts.st_mode)) return index_.AddProblem(path, "not a regular file: not read");
+    if (is_directory) on_directory_(path);
+    base::UniqueFd file(openat(parent.get(), name.c_str(), kOpenFlags));
+    if (!file.is_open()) return index_.AddProblem(path, base::Error::FromErrno("open").message());
+    if (fstat(file.get(), &facts) != 0 || S_ISDIR(facts.st_mode) != is_directory) return;
+    if (is_directory) return ReadDirectory(std::move(file), path, depth + 1, is_trusted && IsOurs(facts));
+    if (S_ISREG(facts.st_mode)) AddReport(file, path, facts, is_trusted && IsOurs(facts));
+  }
+
+  void AddReport(const base::UniqueFd& file, const std::string& path, const struct stat& facts, bool is_trusted) {
+    Report report{FileStamp::Of(facts), nullptr};
+    if (previous_ != nullptr) {
+      const auto known = previous_->reports_.find(path);
+      if (known != previous_->reports_.end() && known->second.stamp == report.stamp &&
+          known->second.file->candidate.is_trusted_source == is_trusted) {
+        report.file = known->second.file;
+      }
+    }
+    if (!report.file) {
+      report.file = std::make_shared<const ReportFile>(ReadReport(file, path, is_trusted));
+      index_.bytes_parsed_ += report.file->bytes;
+    }
+    index_.reports_.emplace(path, std::move(report));
+  }
+
+  void AddLayout(base::UniqueFd directory, const std::string& path) {
+    // Blobs that are copied after index.json change nothing that is watched otherwise.
+    on_directory_(path + "/blobs");
+    on_directory_(path + "/blobs/sha256");
+    struct stat facts {};
+    LayoutEntry entry;
+    if (fstatat(directory.get(), "index.json", &facts, AT_SYMLINK_NOFOLLOW) == 0) entry.stamp = FileStamp::Of(facts);
+    if (previous_ != nullptr) {
+      // What was wrong may have been mended by a blob, so only a flawless reading is taken over.
+      const auto known = previous_->layouts_.find(path);
+      if (known != previous_->layouts_.end() && known->second.stamp == entry.stamp &&
+          known->second.signatures->problems.empty()) {
+        entry.signatures = known->second.signatures;
+      }
+    }
+    if (!entry.signatures) {
+      const auto layout = Layout::OpenAt(std::move(directory), path);
+      if (!layout) return index_.AddProblem(path, layout.error().message());
+      entry.signatures = std::make_shared<const LayoutSignatures>(ReadSignatures(*layout));
+    }
+    if (index_.signature_bytes_ + entry.signatures->bytes > kSignatureBytesMax) {
+      index_.is_cut_ = true;
+      return index_.AddProblem(path, fmt::format("more than {} MiB of signatures below {}: not kept",
+                                                 kSignatureBytesMax >> 20, index_.directory_));
+    }
+    index_.signature_bytes_ += entry.signatures->bytes;
+    index_.layouts_.emplace(path, std::move(entry));
+  }
+
+  EvidenceIndex& index_;
+  const EvidenceIndex* const previous_;
+  const OnDirectory& on_directory_;
+  size_t entries_ = 0;
 };
 
-EvidenceIndex EvidenceIndex::Build(const std::string& directory,
-                                   const std::function<void(const std::string&)>& on_directory) {
+EvidenceIndex EvidenceIndex::Build(const std::string& directory, const EvidenceIndex* previous,
+                                   const OnDirectory& on_directory) {
   EvidenceIndex index;
   index.directory_ = directory;
-  Walk walk{on_directory};
-  struct stat facts{};
-  if (lstat(directory.c_str(), &facts) == 0 && S_ISDIR(facts.st_mode)) {
-    index.ReadDirectory(walk, directory, 0, IsOurs(facts));
-  }
+  Walk(index, previous, on_directory).Run();
+  index.Tabulate();
   return index;
 }
 
-void EvidenceIndex::ReadDirectory(Walk& walk, const std::string& path, int depth, bool is_trusted) {
-  walk.on_directory(path);
-  const auto report = [&](const std::string& where, std::string problem) {
-    if (problems_.size() < kProblemsMax) problems_.push_back({where, std::move(problem)});
-  };
-  auto names = base::ListDirectory(path, kEntriesMax);
-  if (!names) return report(path, names.error().message());
-  if (std::binary_search(names->begin(), names->end(), "oci-layout")) return AddLayout(path);
-  for (const std::string& name : *names) {
-    const std::string child = path + "/" + name;
-    struct stat facts{};
-    if (++walk.entries > kEntriesMax) return report(path, fmt::format("more than {} files: the rest is not read", kEntriesMax));
-    if (lstat(child.c_str(), &facts) != 0) continue;
-    if (S_ISDIR(facts.st_mode)) {
-      if (depth + 1 >= kDepthMax) {
-        report(child, "too deep: not read");
-        continue;
-      }
-      ReadDirectory(walk, child, depth + 1, is_trusted && IsOurs(facts));
-    } else if (S_ISREG(facts.st_mode) && name.ends_with(".json")) {
-      AddReport(child, is_trusted && IsOurs(facts));
-    } else if (S_ISLNK(facts.st_mode)) {
-      report(child, "symbolic link: not followed");
+void EvidenceIndex::Tabulate() {
+  for (const auto& [path, layout] : layouts_) {
+    for (const Problem& problem : layout.signatures->problems) AddProblem(problem.path, problem.problem);
+    for (const SignatureImage& image : layout.signatures->images) {
+      object_count_ += image.found.candidates.size();
+      for (const std::string& digest : image.digests) signatures_by_digest_.emplace(digest, &image);
     }
+  }
+  object_count_ += reports_.size();
+  for (const auto& [path, report] : reports_) {
+    const ReportFile* const file = report.file.get();
+    if (!file->candidate.problem.empty()) AddProblem(path, file->candidate.problem);
+    for (const std::string& key : file->keys) reports_by_key_.emplace(key, file);
   }
 }
 
-void EvidenceIndex::AddLayout(const std::string& path) {
-  const auto layout = Layout::Open(path);
-  if (!layout) {
-    if (problems_.size() < kProblemsMax) problems_.push_back({path, layout.error().message()});
-    return;
-  }
-  const trust::BlobReader read = [&](const std::string& digest, size_t max_bytes) {
-    return layout->ReadBlob(digest, max_bytes);
-  };
-  for (const oci::Descriptor& entry : layout->index().manifests) {
-    const std::string_view ref_name = entry.Annotation(kRefName);
-    const std::string tagged = DigestOfSignatureTag(ref_name);
-    const bool is_saved = entry.Annotation("kind") == "dev.cosignproject.cosign/sigs";
-    if (tagged.empty() && !is_saved) continue;
-    const std::string source = fmt::format("{} {}", path, ref_name.empty() ? entry.digest : std::string(ref_name));
-    trust::SignatureEvidence found;
-    auto manifest = layout->ReadBlob(entry.digest, oci::kManifestBytesMax);
-    if (manifest) {
-      trust::CollectSignatures(*manifest, source, read, found);
-    } else {
-      found.problems.push_back({source, manifest.error().message()});
-    }
-    AddSignatures(source, tagged, std::move(found));
-  }
-}
-
-void EvidenceIndex::AddSignatures(const std::string& source, const std::string& tagged_digest,
-                                  trust::SignatureEvidence found) {
-  for (trust::SignatureProblem& problem : found.problems) {
-    if (problems_.size() < kProblemsMax) problems_.push_back({source, problem.problem});
-    signature_problems_.emplace(tagged_digest, std::move(problem));
-  }
-  for (trust::SignatureCandidate& candidate : found.candidates) {
-    std::set<std::string> digests;
-    if (!tagged_digest.empty()) digests.insert(tagged_digest);
-    if (auto payload = trust::ParseSimpleSigning(candidate.payload)) digests.insert(payload->manifest_digest);
-    for (const std::string& digest : digests) signatures_by_digest_.emplace(digest, signatures_.size());
-    signatures_.push_back(std::move(candidate));
-  }
-}
-
-void EvidenceIndex::AddReport(const std::string& path, bool is_trusted) {
-  trust::ScanCandidate candidate;
-  candidate.source = path;
-  candidate.is_trusted_source = is_trusted;
-  std::set<std::string> keys;
-  auto bytes = base::ReadFile(path, trust::kReportBytesMax);
-  if (bytes) {
-    candidate.digest = oci::Sha256Digest(*bytes);
-    auto report = trust::ParseTrivyReport(*bytes);
-    if (report) {
-      keys.insert(report->config_digest);
-      keys.insert(report->repo_digests.begin(), report->repo_digests.end());
-      for (const std::string& name : report->names) {
-        if (auto reference = oci::ImageReference::Parse(name)) keys.insert(reference->Canonical());
-      }
-      candidate.report = std::make_shared<const trust::ScanReport>(std::move(report).value());
-    } else {
-      candidate.problem = report.error().message();
-      keys = MentionedDigests(*bytes);
-    }
-  } else {
-    candidate.problem = bytes.error().message();
-  }
-  if (!candidate.problem.empty() && problems_.size() < kProblemsMax) problems_.push_back({path, candidate.problem});
-  for (const std::string& key : keys) reports_by_key_.emplace(key, reports_.size());
-  reports_.push_back(std::move(candidate));
+void EvidenceIndex::AddProblem(std::string path, std::string problem) {
+  if (problems_.size() < kProblemsMax) problems_.push_back({std::move(path), std::move(problem)});
 }
 
 trust::SignatureEvidence EvidenceIndex::FindSignatures(const oci::ImageIdentity& image) const {
   trust::SignatureEvidence found;
   found.searched.push_back(directory_);
-  std::set<size_t> chosen;
+  found.is_cut = is_cut_;
+  std::set<std::pair<std::string_view, const SignatureImage*>> images;  // by source, so that the order is the same always
   for (const std::string& digest : {image.manifest_digest, image.index_digest}) {
-    if (digest.empty()) continue;
     const auto [first, last] = signatures_by_digest_.equal_range(digest);
-    for (auto it = first; it != last; ++it) chosen.insert(it->second);
-    const auto [bad_first, bad_last] = signature_problems_.equal_range(digest);
-    for (auto it = bad_first; it != bad_last; ++it) found.problems.push_back(it->second);
+    for (auto it = first; it != last; ++it) images.emplace(it->second->source, it->second);
   }
-  for (const size_t i : chosen) {
-    if (found.candidates.size() == trust::kCandidatesMax) {
-      found.is_cut = true;
-      break;
+  for (const auto& [source, signatures] : images) {
+    found.is_cut |= signatures->found.is_cut;
+    for (const trust::SignatureProblem& problem : signatures->found.problems) found.problems.push_back(problem);
+    for (const trust::SignatureCandidate& candidate : signatures->found.candidates) {
+      if (found.candidates.size() == trust::kCandidatesMax) {
+        found.is_cut = true;
+        break;
+      }
+      found.candidates.push_back(candidate);
     }
-    found.candidates.push_back(signatures_[i]);
   }
   return found;
 }
@@ -196,14 +184,12 @@ trust::SignatureEvidence EvidenceIndex::FindSignatures(const oci::ImageIdentity&
 trust::ScanEvidence EvidenceIndex::FindReports(const oci::ImageIdentity& image) const {
   trust::ScanEvidence found;
   found.searched.push_back(directory_);
-  std::vector<std::string> keys = DigestsOf(image);
-  if (!image.reference.empty()) keys.push_back(image.reference);
-  std::set<size_t> chosen;
-  for (const std::string& key : keys) {
+  std::set<std::pair<std::string_view, const ReportFile*>> files;
+  for (const std::string& key : {image.manifest_digest, image.index_digest, image.config_digest, image.reference}) {
     const auto [first, last] = reports_by_key_.equal_range(key);
-    for (auto it = first; it != last; ++it) chosen.insert(it->second);
+    for (auto it = first; it != last; ++it) files.emplace(it->second->candidate.source, it->second);
   }
-  for (const size_t i : chosen) found.candidates.push_back(reports_[i]);
+  for (const auto& [source, file] : files) found.candidates.push_back(file->candidate);
   return found;
 }
 

@@ -3,39 +3,62 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "plugin/evidence/evidence_file.h"
 #include "plugin/evidence/evidence_store.h"
 #include "plugin/trust/verification.h"
 
 namespace bulwark::evidence {
 
+inline constexpr size_t kSignatureBytesMax = size_t{64} << 20;
+
 class EvidenceIndex {
  public:
-  // Reads the whole tree below `directory`. `on_directory` is called for each directory before it is read, so that a
-  // watch set there misses nothing.
-  static EvidenceIndex Build(const std::string& directory, const std::function<void(const std::string&)>& on_directory);
+  using OnDirectory = std::function<void(const std::string& path)>;
+
+  // Reads the tree below `directory`. What has not changed since `previous` (may be null) was built is taken over from it.
+  // `on_directory` is called for each directory before it is read, so that a watch set there misses nothing; for a
+  // layout also for the directories of its blobs, which may not exist yet.
+  static EvidenceIndex Build(const std::string& directory, const EvidenceIndex* previous,
+                             const OnDirectory& on_directory);
 
   trust::SignatureEvidence FindSignatures(const oci::ImageIdentity& image) const;
   trust::ScanEvidence FindReports(const oci::ImageIdentity& image) const;
-  size_t object_count() const { return signatures_.size() + reports_.size(); }
+
+  size_t object_count() const { return object_count_; }
   const std::vector<Problem>& problems() const { return problems_; }
+  // Of the directory itself; default if it could not be opened.
+  const FileStamp& root() const { return root_; }
+  size_t bytes_parsed() const { return bytes_parsed_; }  // by this Build, not taken over
 
  private:
-  struct Walk;
-  void ReadDirectory(Walk& walk, const std::string& path, int depth, bool is_trusted);
-  void AddLayout(const std::string& path);
-  void AddReport(const std::string& path, bool is_trusted);
-  void AddSignatures(const std::string& source, const std::string& tagged_digest, trust::SignatureEvidence found);
+  struct Report {
+    FileStamp stamp;
+    std::shared_ptr<const ReportFile> file;
+  };
+  struct LayoutEntry {
+    FileStamp stamp;  // of index.json
+    std::shared_ptr<const LayoutSignatures> signatures;
+  };
+  class Walk;
+
+  void Tabulate();
+  void AddProblem(std::string path, std::string problem);
 
   std::string directory_;
-  std::vector<trust::SignatureCandidate> signatures_;
-  std::multimap<std::string, size_t> signatures_by_digest_;          // digest a tag or a payload names → signatures_
-  std::multimap<std::string, trust::SignatureProblem> signature_problems_;  // by the digest a tag names
-  std::vector<trust::ScanCandidate> reports_;
-  std::multimap<std::string, size_t> reports_by_key_;                // digest or canonical name → reports_
+  FileStamp root_;
+  std::map<std::string, Report> reports_;       // by path
+  std::map<std::string, LayoutEntry> layouts_;  // by path
+  std::multimap<std::string, const ReportFile*> reports_by_key_;
+  std::multimap<std::string, const SignatureImage*> signatures_by_digest_;
   std::vector<Problem> problems_;
+  size_t object_count_ = 0;
+  size_t signature_bytes_ = 0;
+  size_t bytes_parsed_ = 0;
+  bool is_cut_ = false;  // there were more signatures than are kept
 };
 
 }  // namespace bulwark::evidence

@@ -1,6 +1,9 @@
 #include "plugin/evidence/evidence_store.h"
 
+#include <errno.h>
+#include <malloc.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
@@ -11,13 +14,15 @@ namespace bulwark::evidence {
 namespace {
 
 constexpr uint32_t kChanges = IN_CREATE | IN_CLOSE_WRITE | IN_MODIFY | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE |
-                              IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB | IN_ONLYDIR | IN_DONT_FOLLOW;
+                              IN_DELETE_SELF | IN_ATTRIB | IN_ONLYDIR | IN_DONT_FOLLOW;
+// Parsing reports takes about ten times their size for a moment; beyond this it is given back to the system at once.
+constexpr size_t kTrimAfterBytes = size_t{1} << 20;
 
-// Empties the queue; an overflow is an event like any other: read everything again.
-bool SomethingHappened(int watch) {
-  char buffer[4096];
+// Empties the queue. An overflow is an event like any other: look at everything.
+bool SomethingHappened(const base::UniqueFd& watch) {
+  alignas(inotify_event) char buffer[4096];
   bool happened = false;
-  while (read(watch, buffer, sizeof buffer) > 0) happened = true;
+  while (read(watch.get(), buffer, sizeof buffer) > 0) happened = true;
   return happened;
 }
 
@@ -29,22 +34,36 @@ EvidenceStore::~EvidenceStore() = default;
 
 void EvidenceStore::Refresh() {
   const std::lock_guard lock(mutex_);
-  // Watches are set before each directory is read, on a new descriptor: what changes meanwhile is seen at the next
-  // lookup.
   watch_.Reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  index_ = std::make_shared<const EvidenceIndex>(EvidenceIndex::Build(directory_, [this](const std::string& path) {
-    inotify_add_watch(watch_.get(), path.c_str(), kChanges);
-    // Blobs of a layout lie deeper; its index.json is replaced last by every tool that writes layouts.
-  }));
+  Read(nullptr);
+}
+
+void EvidenceStore::Read(const EvidenceIndex* previous) {
+  // Watches are set before each directory is read: what changes meanwhile is seen at the next lookup.
+  is_blind_ = !watch_.is_open();
+  const auto watch = [this](const std::string& path) {
+    if (inotify_add_watch(watch_.get(), path.c_str(), kChanges) >= 0) return;
+    if (errno != ENOENT && errno != ENOTDIR) is_blind_ = true;
+  };
+  index_ = std::make_shared<const EvidenceIndex>(EvidenceIndex::Build(directory_, previous, watch));
+  if (index_->bytes_parsed() > kTrimAfterBytes) malloc_trim(0);
+}
+
+bool EvidenceStore::IsCurrent() {
+  if (is_blind_ || SomethingHappened(watch_)) return false;
+  // Another directory may have taken the place of the one that is watched.
+  struct stat facts {};
+  const bool exists = lstat(directory_.c_str(), &facts) == 0;
+  return exists ? facts.st_dev == index_->root().device && facts.st_ino == index_->root().inode
+                : index_->root() == FileStamp();
 }
 
 std::shared_ptr<const EvidenceIndex> EvidenceStore::Current() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!watch_.is_open() || !SomethingHappened(watch_.get())) return index_;
-  }
-  Refresh();
   const std::lock_guard lock(mutex_);
+  if (!IsCurrent()) {
+    const std::shared_ptr<const EvidenceIndex> previous = index_;
+    Read(previous.get());
+  }
   return index_;
 }
 

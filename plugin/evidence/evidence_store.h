@@ -1,18 +1,21 @@
 // Trust material on this node: an index over the evidence directory (/var/lib/bulwark/evidence), into which
 // configuration management, a prefetcher or a person drops
 //   - OCI image layouts (image-layout.md) that hold cosign signature images, and
-//   - scan reports, as *.json files.
+//   - scan reports, as *.json files,
 // at any depth up to kDepthMax. Signatures need no protection, they prove themselves; a plain report counts only if
-// nobody but root (or the daemon's own user) could have written it.
+// nobody but root (or the daemon's own user) could have written it: the file and every directory above it up to the
+// evidence directory belong to one of them and are not writable by group or others.
 //
-// The directory is watched with inotify(7): a lookup first looks whether anything changed and, if so, reads the tree
-// again. Where inotify is not told (network file systems), Refresh() has to be called.
+// The directory is watched with inotify(7): a lookup first looks whether anything changed and, if so, reads what changed.
+// Where the kernel does not let a directory be watched, every lookup walks the tree. Where inotify is not told (network
+// file systems), Refresh() has to be called.
 //
-// What cannot be read never counts and never stops a lookup; Problems() lists it. Symbolic links and special files are
-// not followed. Thread-safe; a lookup blocks on the file system only after a change.
+// What cannot be read never counts and never stops a lookup; Problems() lists it. A file that is no readable report but
+// mentions a digest is found under that digest, so that a broken report is not mistaken for none; it does not overrule a
+// good one. Symbolic links and special files are not followed. Thread-safe; a lookup blocks on the file system only after
+// a change, and then so do those that come while it reads.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -25,7 +28,7 @@
 
 namespace bulwark::evidence {
 
-inline constexpr int kDepthMax = 4;
+inline constexpr int kDepthMax = 4;  // levels of directories that are read, the evidence directory included
 inline constexpr size_t kEntriesMax = 20'000;
 
 struct Problem {
@@ -37,15 +40,17 @@ class EvidenceIndex;
 
 class EvidenceStore {
  public:
-  // An absent directory is an empty store until it appears and Refresh() is called.
+  // Reads the directory. An absent one is an empty store until it appears.
   explicit EvidenceStore(std::string directory);
   ~EvidenceStore();
 
-  // Signatures kept under the tag of one of the image's digests, or whose payload names one of them.
+  // Signature images kept under the tag of one of the image's digests, with one of them as subject, or with a payload
+  // that names one of them.
   trust::SignatureEvidence FindSignatures(const oci::ImageIdentity& image);
-  // Reports that name one of the image's digests or its reference, and unreadable files that mention one of them.
+  // Reports that name one of the image's digests or its reference, and other files that mention one of the digests.
   trust::ScanEvidence FindReports(const oci::ImageIdentity& image);
 
+  // Reads everything again, changed or not.
   void Refresh();
   size_t object_count();
   std::vector<Problem> Problems();
@@ -53,11 +58,14 @@ class EvidenceStore {
 
  private:
   std::shared_ptr<const EvidenceIndex> Current();
+  bool IsCurrent();
+  void Read(const EvidenceIndex* previous);
 
   const std::string directory_;
   std::mutex mutex_;
-  base::UniqueFd watch_;                         // inotify; guarded by mutex_
-  std::shared_ptr<const EvidenceIndex> index_;   // guarded by mutex_
+  base::UniqueFd watch_;                        // inotify; guarded by mutex_
+  bool is_blind_ = false;                       // a directory is not watched; guarded by mutex_
+  std::shared_ptr<const EvidenceIndex> index_;  // never null; guarded by mutex_
 };
 
 }  // namespace bulwark::evidence

@@ -15,34 +15,61 @@ using base::Error;
 
 constexpr size_t kMarkerBytesMax = 4096;
 constexpr size_t kConfigBytesMax = size_t{4} << 20;
+constexpr std::string_view kContainerdName = "io.containerd.image.name";
 constexpr std::string_view kRefName = "org.opencontainers.image.ref.name";
 
-bool IsSignatureTag(std::string_view name) {
-  return name.ends_with(".sig") || name.ends_with(".att") || name.ends_with(".sbom");
+// Signatures, attestations and other referrers lie beside images but are none.
+bool IsImage(const oci::Descriptor& entry) {
+  const std::string_view name = entry.Annotation(kRefName);
+  const std::string_view kind = entry.Annotation("kind");
+  return !name.ends_with(".sig") && !name.ends_with(".att") && !name.ends_with(".sbom") && !kind.ends_with("/sigs") &&
+         !kind.ends_with("/atts") && entry.artifact_type.empty() && !oci::IsAttestationManifest(entry);
+}
+
+bool IsNamed(const oci::Descriptor& entry, const std::string& name) {
+  const std::string_view ref_name = entry.Annotation(kRefName);
+  if (ref_name == name || entry.digest == name) return true;
+  const auto reference = oci::ImageReference::Parse(name);
+  if (!reference) return false;
+  if (!reference->digest.empty()) return entry.digest == reference->digest;
+  const auto full_name = oci::ImageReference::Parse(entry.Annotation(kContainerdName));
+  return ref_name == reference->Canonical() || ref_name == reference->tag || (full_name && *full_name == *reference);
 }
 
 base::Result<const oci::Descriptor*> FindEntry(const oci::ImageIndex& index, const std::string& name) {
-  const auto reference = oci::ImageReference::Parse(name);
-  const oci::Descriptor* only = nullptr;
+  const oci::Descriptor* found = nullptr;
   size_t images = 0;
   for (const oci::Descriptor& entry : index.manifests) {
-    const std::string_view ref_name = entry.Annotation(kRefName);
-    if (IsSignatureTag(ref_name)) continue;
-    if (!name.empty() && (ref_name == name || entry.digest == name)) return &entry;
-    if (reference && (ref_name == reference->Canonical() || ref_name == reference->tag)) return &entry;
-    only = &entry;
+    if (!IsImage(entry)) continue;
     ++images;
+    if (!name.empty() && !IsNamed(entry, name)) continue;
+    if (found != nullptr && found->digest != entry.digest) {
+      return Error::Make(Code::kInvalidArgument, "index.json lists several images that \"{}\" could mean", name);
+    }
+    found = &entry;
   }
-  if (name.empty() && images == 1) return only;
+  if (found != nullptr) return found;
   return Error::Make(Code::kNotFound, "index.json lists {} images, none of them is \"{}\"", images, name);
+}
+
+base::Result<std::string> ReadDescribed(const Layout& layout, const oci::Descriptor& target, size_t max_bytes) {
+  ASSIGN_OR_RETURN(std::string bytes, layout.ReadBlob(target.digest, max_bytes));
+  if (static_cast<int64_t>(bytes.size()) == target.size) return bytes;
+  return Error::Make(Code::kInvalidArgument, "{} has {} bytes, its descriptor says {}", target.digest, bytes.size(),
+                     target.size);
 }
 
 }  // namespace
 
 base::Result<Layout> Layout::Open(const std::string& path) {
+  ASSIGN_OR_RETURN(base::UniqueFd directory, base::OpenDirectory(path));
+  return OpenAt(std::move(directory), path);
+}
+
+base::Result<Layout> Layout::OpenAt(base::UniqueFd directory, const std::string& path) {
   Layout layout;
   layout.path_ = path;
-  ASSIGN_OR_RETURN(layout.directory_, base::OpenDirectory(path));
+  layout.directory_ = std::move(directory);
   ASSIGN_OR_RETURN(const std::string marker, base::ReadFileBeneath(layout.directory_, "oci-layout", kMarkerBytesMax));
   ASSIGN_OR_RETURN(const oci::JsonDocument document, oci::JsonDocument::Parse(marker));
   ASSIGN_OR_RETURN(const std::string version, document.root().GetString("imageLayoutVersion"));
@@ -71,16 +98,20 @@ base::Result<oci::ImageIdentity> Layout::ResolveImage(const std::string& name) c
   oci::Descriptor target = *entry;
   if (oci::IsIndexType(target.media_type)) {
     image.index_digest = target.digest;
-    ASSIGN_OR_RETURN(const std::string bytes, ReadBlob(target.digest, oci::kManifestBytesMax));
+    ASSIGN_OR_RETURN(const std::string bytes, ReadDescribed(*this, target, oci::kManifestBytesMax));
     ASSIGN_OR_RETURN(const oci::ImageIndex index, oci::ParseIndex(bytes, target.media_type));
     const auto runnable = oci::RunnableManifests(index, oci::HostPlatform());
     if (runnable.empty()) return Error(Code::kNotFound, "the index lists no manifest that runs on this machine");
     target = runnable.front();
   }
-  ASSIGN_OR_RETURN(const std::string bytes, ReadBlob(target.digest, oci::kManifestBytesMax));
+  ASSIGN_OR_RETURN(const std::string bytes, ReadDescribed(*this, target, oci::kManifestBytesMax));
   ASSIGN_OR_RETURN(const oci::ImageManifest manifest, oci::ParseManifest(bytes, target.media_type));
-  ASSIGN_OR_RETURN(const std::string config_bytes, ReadBlob(manifest.config.digest, kConfigBytesMax));
+  ASSIGN_OR_RETURN(const std::string config_bytes, ReadDescribed(*this, manifest.config, kConfigBytesMax));
   ASSIGN_OR_RETURN(const oci::ImageConfig config, oci::ParseImageConfig(config_bytes));
+  if (config.diff_ids.size() != manifest.layers.size()) {
+    return Error::Make(Code::kInvalidArgument, "manifest {} has {} layers but its config lists {}", target.digest,
+                       manifest.layers.size(), config.diff_ids.size());
+  }
   image.manifest_digest = target.digest;
   image.config_digest = manifest.config.digest;
   image.diff_ids = config.diff_ids;
