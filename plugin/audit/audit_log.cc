@@ -46,7 +46,8 @@ base::Status CheckOptions(const AuditLogOptions& options) {
   if (!is_sane(options.segment_bytes) ||
       (options.reserve_bytes != 0 && !is_sane(options.reserve_bytes))) {
     return Error(Code::kInvalidArgument,
-                 "open audit log: segment and reserve sizes must be multiples of 4096 from 64 KiB to 512 MiB");
+                 "open audit log: segment and reserve sizes must be multiples of 4096 from 64 KiB "
+                 "to 512 MiB");
   }
   if (options.batch_records_max == 0 || options.pending_records_max == 0) {
     return Error(Code::kInvalidArgument, "open audit log: batch and queue limits must not be zero");
@@ -59,18 +60,22 @@ Result<UniqueFd> LockDirectory(const std::string& directory) {
   UniqueFd lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!lock.is_open()) return Error::FromErrno("open {}", path);
   if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    return Error::Make(Code::kFailedPrecondition, "lock {}: another process has this audit log open",
-                       path);
+    return Error::Make(Code::kFailedPrecondition,
+                       "lock {}: another process has this audit log open", path);
   }
   return lock;
 }
 
 std::string_view PreviousStopName(PreviousStop previous) {
   switch (previous) {
-    case PreviousStop::kFirst: return "first";
-    case PreviousStop::kClean: return "clean";
-    case PreviousStop::kUnclean: return "unclean";
-    case PreviousStop::kCorrupt: return "corrupt";
+    case PreviousStop::kFirst:
+      return "first";
+    case PreviousStop::kClean:
+      return "clean";
+    case PreviousStop::kUnclean:
+      return "unclean";
+    case PreviousStop::kCorrupt:
+      return "corrupt";
   }
   return "unknown";
 }
@@ -116,7 +121,7 @@ struct AuditLog::Impl {
   size_t queued_bytes = 0;      // guarded by mutex; in flight included
   bool closing = false;         // guarded by mutex
 
-  std::mutex close_mutex;                   // held while closing
+  std::mutex close_mutex;                    // held while closing
   std::optional<base::Status> close_result;  // guarded by close_mutex
 
   mutable std::mutex head_mutex;
@@ -150,8 +155,9 @@ Result<std::unique_ptr<AuditLog>> AuditLog::Open(AuditLogOptions options) {
                                              used.storage);
   RETURN_IF_ERROR(impl->pool->Start());
 
-  const uint64_t smallest = used.reserve_bytes == 0 ? used.segment_bytes
-                                                    : std::min(used.segment_bytes, used.reserve_bytes);
+  const uint64_t smallest = used.reserve_bytes == 0
+                                ? used.segment_bytes
+                                : std::min(used.segment_bytes, used.reserve_bytes);
   impl->batch_bytes_max =
       static_cast<size_t>(std::min<uint64_t>(kFrameBytesMax, smallest - kSegmentHeaderBytes)) -
       kFrameHeaderBytes - LogWriter::kNotesBytesMax;
@@ -166,7 +172,8 @@ Result<std::unique_ptr<AuditLog>> AuditLog::Open(AuditLogOptions options) {
   impl->thread = std::thread([raw = impl.get()] { raw->Run(); });
   std::unique_ptr<AuditLog> log(new AuditLog(std::move(impl)));
   auto started = log->AppendDurable(std::move(start), Lane::kWayDown);
-  if (!started) return std::move(started).error().Wrap("open audit log {}", log->Status().directory);
+  if (!started)
+    return std::move(started).error().Wrap("open audit log {}", log->Status().directory);
   return log;
 }
 
@@ -188,7 +195,8 @@ void AuditLog::Impl::Enqueue(v1::AuditRecord record, Lane lane, Callback done) {
       refused = Error(Code::kUnavailable, "append audit record: the log is closed");
     } else if (queued_records >= options.pending_records_max ||
                queued_bytes + item.encoded.size() > options.pending_bytes_max) {
-      refused = Error(Code::kResourceExhausted, "append audit record: too many are waiting for the disk");
+      refused =
+          Error(Code::kResourceExhausted, "append audit record: too many are waiting for the disk");
     } else {
       ++queued_records;
       queued_bytes += item.encoded.size();
@@ -216,7 +224,8 @@ Result<Receipt> AuditLog::AppendDurable(v1::AuditRecord record, Lane lane) {
     std::optional<Result<Receipt>> result;
   } waiter;
   Append(std::move(record), lane, [&waiter](const Result<Receipt>& result) {
-    // Notified under the lock: the waiter lives on the stack of a thread that may go on as soon as it is released.
+    // Notified under the lock: the waiter lives on the stack of a thread that may go on as soon as
+    // it is released.
     const std::lock_guard lock(waiter.mutex);
     waiter.result = result;
     waiter.ready.notify_one();
@@ -283,7 +292,8 @@ void AuditLog::Impl::Publish(const std::vector<Result<Receipt>>& results) {
 uint64_t AuditLog::WaitDurable(uint64_t after_sequence, int timeout_ms) const {
   std::unique_lock lock(impl_->head_mutex);
   impl_->head_moved.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] {
-    return impl_->status.durable_sequence > after_sequence || impl_->status.state == LogState::kClosed;
+    return impl_->status.durable_sequence > after_sequence ||
+           impl_->status.state == LogState::kClosed;
   });
   return impl_->status.durable_sequence;
 }

@@ -153,7 +153,8 @@ TEST(AuditLog, FailedSyncMovesTheFrameToANewSegmentAndSaysSo) {
   std::vector<std::string> ids;
   bool degraded = false;
   for (const StoredRecord& stored : ReadAll(scratch.path())) {
-    if (stored.record.event_type() == v1::CREATE_DECISION) ids.push_back(stored.record.decision_id());
+    if (stored.record.event_type() == v1::CREATE_DECISION)
+      ids.push_back(stored.record.decision_id());
     degraded |= stored.record.event_type() == v1::AUDIT_DEGRADED;
   }
   EXPECT_THAT(ids, testing::ElementsAre("before", "during", "after"));
@@ -204,7 +205,8 @@ TEST(AuditLog, FailsClosedWhenTheNewSegmentFailsTooAndRecoversLater) {
   auto verified = Verify(scratch.path(), std::nullopt);
   ASSERT_TRUE(verified);
   EXPECT_EQ(verified->code, VerifyCode::kOk) << DescribeVerifyResult(*verified);
-  for (const StoredRecord& stored : ReadAll(scratch.path())) EXPECT_NE(stored.record.decision_id(), "refused");
+  for (const StoredRecord& stored : ReadAll(scratch.path()))
+    EXPECT_NE(stored.record.decision_id(), "refused");
 }
 
 TEST(AuditLog, FullQueueRefusesInsteadOfGrowing) {
@@ -215,9 +217,8 @@ TEST(AuditLog, FullQueueRefusesInsteadOfGrowing) {
   std::atomic<int> durable{0};
   std::atomic<int> refused{0};
   for (int i = 0; i < 2000; ++i) {
-    log->Append(Decision("x"), Lane::kGate, [&](const base::Result<Receipt>& result) {
-      ++(result ? durable : refused);
-    });
+    log->Append(Decision("x"), Lane::kGate,
+                [&](const base::Result<Receipt>& result) { ++(result ? durable : refused); });
   }
   ASSERT_TRUE(log->Close());
   EXPECT_EQ(durable + refused, 2000);
@@ -230,7 +231,8 @@ TEST(AuditLog, DamagedLogIsLeftAloneAndANewEpochBegins) {
   const ScratchDirectory scratch;
   {
     auto log = OpenOrFail(SmallLog(scratch.path()));
-    for (int i = 0; i < 20; ++i) ASSERT_TRUE(log->AppendDurable(Decision(std::to_string(i)), Lane::kGate));
+    for (int i = 0; i < 20; ++i)
+      ASSERT_TRUE(log->AppendDurable(Decision(std::to_string(i)), Lane::kGate));
   }
   const std::string segment = SegmentPaths(scratch.path()).front();
   std::string bytes = ReadBytes(segment);

@@ -1,7 +1,8 @@
 // The hash chain over records:
 //   leaf(n)  = SHA-256(0x00 || record bytes)
 //   chain(n) = SHA-256(0x01 || chain(n-1) || leaf(n))
-// The prefixes are those of RFC 6962 section 2.1, so that the same leaves can carry a Merkle tree later.
+// The prefixes are those of RFC 6962 section 2.1, so that the same leaves can carry a Merkle tree
+// later.
 #pragma once
 
 #include <memory>

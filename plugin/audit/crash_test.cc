@@ -1,4 +1,5 @@
-// What is left after a crash: kill -9 of a writing process, torn last frames, and a disk that is full.
+// What is left after a crash: kill -9 of a writing process, torn last frames, and a disk that is
+// full.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -22,7 +23,8 @@ struct Ack {
   uint64_t id;
 };
 
-// Appends from several threads until it is killed, and reports each acknowledged record on `acks` first thing.
+// Appends from several threads until it is killed, and reports each acknowledged record on `acks`
+// first thing.
 [[noreturn]] void RunChild(const std::string& directory, int acks, uint64_t first_id) {
   auto log = AuditLog::Open(SmallLog(directory));
   if (!log) _exit(3);
@@ -100,7 +102,8 @@ struct CrashedLog {
 CrashedLog MakeCrashedLog(const std::string& directory) {
   {
     auto log = OpenOrFail(SmallLog(directory));
-    for (int i = 0; i < 4; ++i) EXPECT_TRUE(log->AppendDurable(Decision(std::to_string(i)), Lane::kGate));
+    for (int i = 0; i < 4; ++i)
+      EXPECT_TRUE(log->AppendDurable(Decision(std::to_string(i)), Lane::kGate));
     EXPECT_TRUE(log->Close());
   }
   CrashedLog log;
@@ -127,13 +130,15 @@ TEST(AuditCrash, TornTailAtEveryOffsetIsFoundAndDiscarded) {
     std::filesystem::remove_all(copy);
     std::filesystem::copy(origin, copy, std::filesystem::copy_options::recursive);
     std::string torn = crashed.bytes;
-    std::fill(torn.begin() + static_cast<ptrdiff_t>(cut), torn.begin() + static_cast<ptrdiff_t>(crashed.end), '\0');
+    std::fill(torn.begin() + static_cast<ptrdiff_t>(cut),
+              torn.begin() + static_cast<ptrdiff_t>(crashed.end), '\0');
     if (torn == crashed.bytes) continue;  // the padding is zeros
     WriteBytes(SegmentPaths(copy).front(), torn);
     auto before = Verify(copy, std::nullopt);
     ASSERT_TRUE(before);
     const bool nothing_left = torn.find_last_not_of('\0') < crashed.last_frame;
-    EXPECT_EQ(before->code, nothing_left ? VerifyCode::kOk : VerifyCode::kTornTail) << "cut at " << cut;
+    EXPECT_EQ(before->code, nothing_left ? VerifyCode::kOk : VerifyCode::kTornTail)
+        << "cut at " << cut;
     EXPECT_EQ(before->last_sequence, 4u);
     auto log = OpenOrFail(SmallLog(copy));
     ASSERT_NE(log, nullptr);
@@ -143,7 +148,8 @@ TEST(AuditCrash, TornTailAtEveryOffsetIsFoundAndDiscarded) {
     log.reset();
     auto after = Verify(copy, std::nullopt);
     ASSERT_TRUE(after);
-    EXPECT_EQ(after->code, VerifyCode::kOk) << "cut at " << cut << ": " << DescribeVerifyResult(*after);
+    EXPECT_EQ(after->code, VerifyCode::kOk)
+        << "cut at " << cut << ": " << DescribeVerifyResult(*after);
     EXPECT_EQ(after->discarded_tails, nothing_left ? 0u : 1u);
     const auto records = ReadAll(copy);
     ASSERT_GE(records.size(), 6u);
@@ -205,7 +211,8 @@ TEST(AuditCrash, FullDiskRefusesGateRecordsAndKeepsTheWayDownInTheReserve) {
   EXPECT_FALSE(log->AppendDurable(Decision("refused"), Lane::kGate));
   // Even the reserve ends.
   base::Result<Receipt> down = Receipt();
-  for (int i = 0; i < 10'000 && down; ++i) down = log->AppendDurable(Decision("down"), Lane::kWayDown);
+  for (int i = 0; i < 10'000 && down; ++i)
+    down = log->AppendDurable(Decision("down"), Lane::kWayDown);
   ASSERT_FALSE(down);
   EXPECT_EQ(down.error().code(), base::Code::kResourceExhausted);
   // Space returns.

@@ -1,5 +1,5 @@
-// CRC-32C (Castagnoli; RFC 3720 appendix B.4), by the CPU's instruction where there is one. Guards against torn and
-// decayed bytes; against people there is the hash chain.
+// CRC-32C (Castagnoli; RFC 3720 appendix B.4), by the CPU's instruction where there is one. Guards
+// against torn and decayed bytes; against people there is the hash chain.
 #pragma once
 
 #include <stdint.h>

@@ -13,8 +13,6 @@ base::Result<std::string> Envelope::Encode(v1::AuditRecord record) const {
   record.clear_sequence();
   record.set_wall_ns(clock->WallNanos());
   record.set_mono_ns(clock->BootNanos());
-  // Fields of a newer build, which this one cannot bound, have no way into a record that it made.
-  record.DiscardUnknownFields();
   const size_t size = BoundRecord(&record);
   std::string encoded;
   if (size + 11 > kRecordBytesMax || !record.SerializeToString(&encoded)) {

@@ -16,7 +16,8 @@ struct Envelope {
   Id128 boot_id = {};
   const base::Clock* clock = nullptr;
 
-  // Completes, bounds and encodes a record, all but its sequence number. kInvalidArgument if it cannot be stored.
+  // Completes, bounds and encodes a record, all but its sequence number. kInvalidArgument if it
+  // cannot be stored.
   base::Result<std::string> Encode(v1::AuditRecord record) const;
 };
 

@@ -45,7 +45,8 @@ struct LogReader::Impl {
   const AuditLog* live = nullptr;
   std::optional<SegmentScanner> scanner;
   std::string segment_name;
-  // The frame being handed out: its records, copied out of the scanner's buffer, and the chain up to the last of them.
+  // The frame being handed out: its records, copied out of the scanner's buffer, and the chain up
+  // to the last of them.
   std::vector<std::string> frame_records;
   size_t next_in_frame = 0;
   uint64_t next_sequence = 1;
@@ -65,17 +66,19 @@ struct LogReader::Impl {
 LogReader::LogReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 LogReader::~LogReader() = default;
 
-Result<std::unique_ptr<LogReader>> LogReader::Open(const std::string& directory, ReadOptions options,
-                                                   const AuditLog* live) {
+Result<std::unique_ptr<LogReader>> LogReader::Open(const std::string& directory,
+                                                   ReadOptions options, const AuditLog* live) {
   if (options.from_sequence != 0 && options.last != 0) {
-    return Error(Code::kInvalidArgument, "read audit log: from_sequence and last exclude each other");
+    return Error(Code::kInvalidArgument,
+                 "read audit log: from_sequence and last exclude each other");
   }
   auto impl = std::make_unique<Impl>();
   impl->directory = directory;
   impl->options = std::move(options);
   impl->live = live;
   ASSIGN_OR_RETURN(const std::vector<SegmentName> segments, ListSegments(directory));
-  if (segments.empty()) return Error::Make(Code::kNotFound, "read audit log: none in {}", directory);
+  if (segments.empty())
+    return Error::Make(Code::kNotFound, "read audit log: none in {}", directory);
   if (impl->options.from_sequence != 0) {
     RETURN_IF_ERROR(impl->SeekToSequence(impl->options.from_sequence));
   } else if (impl->options.last != 0) {
@@ -91,7 +94,8 @@ Result<std::unique_ptr<LogReader>> LogReader::OpenAtTail(const std::string& dire
   auto impl = std::make_unique<Impl>();
   impl->directory = directory;
   ASSIGN_OR_RETURN(const std::vector<SegmentName> segments, ListSegments(directory));
-  if (segments.empty()) return Error::Make(Code::kNotFound, "read audit log: none in {}", directory);
+  if (segments.empty())
+    return Error::Make(Code::kNotFound, "read audit log: none in {}", directory);
   uint64_t bytes = 0;
   for (size_t i = segments.size(); i > 0; --i) {
     auto scanner = SegmentScanner::Open(directory, segments[i - 1].file_name);
@@ -145,7 +149,8 @@ Status LogReader::Impl::SeekToLast(uint64_t count) {
         if (!loaded) break;
       }
       ASSIGN_OR_RETURN(const std::optional<StoredRecord> record, NextRecord());
-      if (record && options.filter.Matches(record->record)) matching.push_back(record->record.sequence());
+      if (record && options.filter.Matches(record->record))
+        matching.push_back(record->record.sequence());
     }
     found += matching.size();
     if (found >= count || i == 1) {
@@ -162,7 +167,8 @@ Result<bool> LogReader::Impl::LoadFrame() {
       next_sequence > live->Status().durable_sequence) {
     return false;
   }
-  // After a failed write the frame that was under way begins the next segment; what this one holds of it is void.
+  // After a failed write the frame that was under way begins the next segment; what this one holds
+  // of it is void.
   const std::string takeover = SegmentFileName(scanner->header().epoch_ordinal, next_sequence);
   if (takeover != segment_name && base::PathExists(directory + "/" + takeover)) return false;
   const uint64_t offset = scanner->offset();
@@ -172,14 +178,16 @@ Result<bool> LogReader::Impl::LoadFrame() {
     if (at_zeros) return false;
     ASSIGN_OR_RETURN(const Tail tail, scanner->ClassifyTail());
     if (tail.kind != Tail::Kind::kBroken) return false;
-    // A later start has seen the damage and said so in the first record of a new epoch: go on there.
+    // A later start has seen the damage and said so in the first record of a new epoch: go on
+    // there.
     const std::string new_epoch = SegmentFileName(scanner->header().epoch_ordinal + 1, 1);
     if (base::PathExists(directory + "/" + new_epoch)) return false;
     return Error::Make(Code::kDataLoss, "read audit log: {} at offset {}: {}", segment_name, offset,
                        tail.reason);
   }
   if (frame->first_sequence != next_sequence) {
-    return Error::Make(Code::kDataLoss, "read audit log: {} at offset {}: sequence {} where {} was due",
+    return Error::Make(Code::kDataLoss,
+                       "read audit log: {} at offset {}: sequence {} where {} was due",
                        segment_name, offset, frame->first_sequence, next_sequence);
   }
   frame_records.assign(frame->records.begin(), frame->records.end());
@@ -214,8 +222,8 @@ Result<std::optional<StoredRecord>> LogReader::Impl::NextRecord() {
   chain = hasher.Extend(chain, bytes);
   stored.chain_hash = chain;
   if (!stored.record.ParseFromString(bytes) || stored.record.sequence() != next_sequence) {
-    return Error::Make(Code::kDataLoss, "read audit log: {}: record {} is not readable", segment_name,
-                       next_sequence);
+    return Error::Make(Code::kDataLoss, "read audit log: {}: record {} is not readable",
+                       segment_name, next_sequence);
   }
   ++next_sequence;
   return std::optional<StoredRecord>(std::move(stored));

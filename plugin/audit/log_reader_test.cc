@@ -130,7 +130,8 @@ TEST_F(LogReaderTest, ReaderOfALiveLogSurvivesAFailedWrite) {
     auto next = (*reader)->NextOrWait(50);
     ASSERT_TRUE(next) << next.error().message();
     if (!*next) break;
-    if ((*next)->record.event_type() == v1::CREATE_DECISION) ids.push_back((*next)->record.decision_id());
+    if ((*next)->record.event_type() == v1::CREATE_DECISION)
+      ids.push_back((*next)->record.decision_id());
   }
   ASSERT_EQ(ids.size(), 20u);
   for (size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(ids[i], std::to_string(i));

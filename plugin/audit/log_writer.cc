@@ -74,7 +74,8 @@ bool LogWriter::WriteFrame(std::string_view frame) {
   if (!has_room && !OpenNextSegment()) return false;
   const Status written = WriteAndSync(frame);
   if (written) return true;
-  // The descriptor is done with: a second fdatasync could report success for pages that were dropped after the first.
+  // The descriptor is done with: a second fdatasync could report success for pages that were
+  // dropped after the first.
   position_.segment.Reset();
   position_.tail_discarded = true;
   NoteDegraded("write-failed", written.error().message());

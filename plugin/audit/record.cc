@@ -18,14 +18,16 @@ using google::protobuf::Reflection;
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
 constexpr int kAttributesMax = 32;
 
-// Steps of shortening. The last one fits for certain: with all fields at their limits it gives about 28 KiB.
+// Steps of shortening. The last one fits for certain: with all fields at their limits it gives
+// about 28 KiB.
 struct Limits {
   size_t string_bytes;
   int list_length;
 };
 constexpr Limits kSteps[] = {{4096, 256}, {1024, 64}, {256, 32}, {64, 16}};
 
-// Length of the valid UTF-8 sequence at the start of `text`, without NUL; 0 if there is none (Unicode 15, table 3-7).
+// Length of the valid UTF-8 sequence at the start of `text`, without NUL; 0 if there is none
+// (Unicode 15, table 3-7).
 size_t Utf8SequenceLength(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t first = byte(0);
@@ -143,8 +145,9 @@ bool BoundAttributes(v1::AuditRecord* record, const Limits& limits) {
   const bool needed =
       record->attributes().size() > kAttributesMax ||
       std::any_of(record->attributes().begin(), record->attributes().end(), [&](const auto& entry) {
-        return entry.first.size() > limits.string_bytes || entry.second.size() > limits.string_bytes ||
-               !IsClean(entry.first) || !IsClean(entry.second);
+        return entry.first.size() > limits.string_bytes ||
+               entry.second.size() > limits.string_bytes || !IsClean(entry.first) ||
+               !IsClean(entry.second);
       });
   if (!needed) return false;
   // In the order of their names, so that it does not depend on the map's hashing which ones stay.
@@ -174,7 +177,8 @@ size_t BoundRecord(v1::AuditRecord* record) {
     shortened |= BoundMessage(record, limits);
     shortened |= BoundAttributes(record, limits);
     if (shortened) {
-      if (record->attributes().size() >= kAttributesMax && record->attributes().count("truncated") == 0) {
+      if (record->attributes().size() >= kAttributesMax &&
+          record->attributes().count("truncated") == 0) {
         record->mutable_attributes()->erase(record->attributes().begin()->first);
       }
       (*record->mutable_attributes())["truncated"] = "true";

@@ -21,8 +21,9 @@ std::string UtcTime(int64_t wall_ns) {
   const time_t when = static_cast<time_t>(seconds);
   struct tm parts = {};
   gmtime_r(&when, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
-                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, rest / 1'000'000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900,
+                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                     rest / 1'000'000);
 }
 
 // Control characters, and the C1 controls that UTF-8 can carry (U+0080 to U+009F), become '?'.
@@ -31,7 +32,8 @@ std::string Printable(std::string_view text) {
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
-    const bool is_c1 = c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    const bool is_c1 =
+        c == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0;
     if (is_c1) ++i;
     out += is_c1 || c < 0x20 || c == 0x7f ? '?' : text[i];
   }
@@ -123,7 +125,8 @@ std::string RecordToJson(const v1::AuditRecord& record, const ChainHash* chain_h
 }
 
 std::string RecordLineHeading() {
-  return fmt::format(kLineFormat, "TIME", "SEQUENCE", "EVENT", "OUTCOME", "CONTAINER", "IMAGE", "REASON");
+  return fmt::format(kLineFormat, "TIME", "SEQUENCE", "EVENT", "OUTCOME", "CONTAINER", "IMAGE",
+                     "REASON");
 }
 
 std::string RecordToLine(const v1::AuditRecord& record) {

@@ -63,8 +63,9 @@ TEST(SegmentFormat, HeaderSurvivesARoundTrip) {
 
 TEST(SegmentFormat, OnlyTheOneSpellingOfANameIsASegment) {
   EXPECT_EQ(ParseSegmentFileName(SegmentFileName(12, 345))->first_sequence, 345u);
-  for (const char* name : {"", "segment-", "segment-1-1.log", "segment-000001-00000000000000000000.log",
-                           "segment-000001-00000000000000000001.log.tmp", "spare", "segment-00000x-0.log"}) {
+  for (const char* name :
+       {"", "segment-", "segment-1-1.log", "segment-000001-00000000000000000000.log",
+        "segment-000001-00000000000000000001.log.tmp", "spare", "segment-00000x-0.log"}) {
     EXPECT_FALSE(ParseSegmentFileName(name)) << name;
   }
 }
@@ -87,7 +88,9 @@ TEST(BoundRecord, ReplacesWhatIsNotUtf8SoThatItCanBeReadBack) {
   v1::AuditRecord copy;
   ASSERT_TRUE(copy.ParseFromString(record.SerializeAsString()));
   EXPECT_EQ(copy.message(), "bad \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd ok \xc3\xa4");
-  EXPECT_EQ(copy.process().argv(0), "nul\xef\xbf\xbd" "byte");
+  EXPECT_EQ(copy.process().argv(0),
+            "nul\xef\xbf\xbd"
+            "byte");
   EXPECT_EQ(copy.attributes().count("truncated"), 0u);
 }
 
@@ -149,26 +152,32 @@ TEST(RecordLine, CannotForgeALineOrMoveTheCursor) {
 TEST(Redaction, MasksTheUsualShapes) {
   EXPECT_THAT(RedactArgv({"psql", "--password=hunter2", "--token", "abc", "-u", "bob"}),
               ElementsAre("psql", "--password=***", "--token", "***", "-u", "bob"));
-  EXPECT_THAT(RedactArgv({"mysql", "-psecret", "-p", "x"}), ElementsAre("mysql", "-p***", "-p", "x"));
-  EXPECT_THAT(RedactArgv({"tool", "-password", "x", "y"}), ElementsAre("tool", "-p***", "***", "y"));
-  EXPECT_THAT(RedactArgv({"env", "PGPASSWORD=x", "HOME=/root"}), ElementsAre("env", "PGPASSWORD=***", "HOME=/root"));
-  EXPECT_THAT(RedactArgv({"curl", "https://bob:pw@host/x?y"}), ElementsAre("curl", "https://bob:***@host/x?y"));
+  EXPECT_THAT(RedactArgv({"mysql", "-psecret", "-p", "x"}),
+              ElementsAre("mysql", "-p***", "-p", "x"));
+  EXPECT_THAT(RedactArgv({"tool", "-password", "x", "y"}),
+              ElementsAre("tool", "-p***", "***", "y"));
+  EXPECT_THAT(RedactArgv({"env", "PGPASSWORD=x", "HOME=/root"}),
+              ElementsAre("env", "PGPASSWORD=***", "HOME=/root"));
+  EXPECT_THAT(RedactArgv({"curl", "https://bob:pw@host/x?y"}),
+              ElementsAre("curl", "https://bob:***@host/x?y"));
   EXPECT_THAT(RedactArgv({"curl", "-H", "Authorization: Bearer abc.def"}),
               ElementsAre("curl", "-H", "Authorization: Bearer ***"));
   EXPECT_THAT(RedactArgv({"sh", "-c", "export API_TOKEN=abc; run --secret x"}),
               ElementsAre("sh", "-c", "export API_TOKEN=*** run --secret ***"));
-  EXPECT_THAT(RedactArgv({"AKIAIOSFODNN7EXAMPLE", "a1B2c3D4e5F6g7H8i9J0k1L2m3"}), ElementsAre("***", "***"));
+  EXPECT_THAT(RedactArgv({"AKIAIOSFODNN7EXAMPLE", "a1B2c3D4e5F6g7H8i9J0k1L2m3"}),
+              ElementsAre("***", "***"));
 }
 
 TEST(Redaction, LeavesOrdinaryCommandsAlone) {
-  const std::vector<std::string> argv = {"/usr/bin/very/long/path/to/A1/Program2",
-                                         "cat",
-                                         "/etc/hostname",
-                                         "busybox@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-                                         "http://example.com:8080/x",
-                                         "key=value",
-                                         "",
-                                         "a b"};
+  const std::vector<std::string> argv = {
+      "/usr/bin/very/long/path/to/A1/Program2",
+      "cat",
+      "/etc/hostname",
+      "busybox@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+      "http://example.com:8080/x",
+      "key=value",
+      "",
+      "a b"};
   EXPECT_EQ(RedactArgv(argv), argv);
 }
 

@@ -42,7 +42,7 @@ bool IsStopRecord(std::string_view bytes) {
 struct WalkEnd {
   LogPosition position;  // after the last frame that fits
   bool stopped_cleanly = false;
-  std::string misfit;    // why the next whole frame does not belong here; empty if there is none
+  std::string misfit;  // why the next whole frame does not belong here; empty if there is none
 };
 
 // Walks the frames of a segment, following sequence numbers and the chain.
@@ -94,7 +94,8 @@ Result<Recovery> Recover(const std::string& directory, const Id128& node_id) {
   }
   Recovery recovery;
   recovery.log_epoch = header.log_epoch;
-  recovery.previous = end.stopped_cleanly && tail.bytes == 0 ? PreviousStop::kClean : PreviousStop::kUnclean;
+  recovery.previous =
+      end.stopped_cleanly && tail.bytes == 0 ? PreviousStop::kClean : PreviousStop::kUnclean;
   recovery.previous_tail_sequence = end.position.last_sequence;
   recovery.discarded_torn_bytes = tail.bytes;
   recovery.position = std::move(end.position);

@@ -25,8 +25,8 @@ struct Recovery {
   std::string corruption;  // segment, offset and reason, for kCorrupt
 };
 
-// Reads the last segment of the log in `directory`. An error means that the directory or a file cannot be read, not
-// that its content is bad. Blocks.
+// Reads the last segment of the log in `directory`. An error means that the directory or a file
+// cannot be read, not that its content is bad. Blocks.
 base::Result<Recovery> Recover(const std::string& directory, const Id128& node_id);
 
 }  // namespace bulwark::audit

@@ -21,32 +21,36 @@ std::string Lowered(std::string_view text) {
 
 bool NamesSecret(std::string_view name) {
   static constexpr std::array<std::string_view, 13> kParts = {
-      "passw", "pwd",    "secret", "token", "apikey",    "api-key",       "api_key",
+      "passw", "pwd",        "secret",  "token",  "apikey",     "api-key",   "api_key",
       "auth",  "credential", "private", "cookie", "access-key", "access_key"};
   const std::string lowered = Lowered(name);
-  return std::any_of(kParts.begin(), kParts.end(),
-                     [&](std::string_view part) { return lowered.find(part) != std::string::npos; });
+  return std::any_of(kParts.begin(), kParts.end(), [&](std::string_view part) {
+    return lowered.find(part) != std::string::npos;
+  });
 }
 
 bool HasTokenPrefix(std::string_view word) {
   static constexpr std::array<std::string_view, 16> kPrefixes = {
-      "AKIA", "ASIA", "ghp_", "gho_", "ghs_", "ghu_",  "github_pat_", "glpat-",
-      "xoxb-", "xoxp-", "sk-",  "sk_live_", "hvs.", "npm_", "eyJ",    "AIza"};
+      "AKIA",  "ASIA",  "ghp_", "gho_",     "ghs_", "ghu_", "github_pat_", "glpat-",
+      "xoxb-", "xoxp-", "sk-",  "sk_live_", "hvs.", "npm_", "eyJ",         "AIza"};
   return std::any_of(kPrefixes.begin(), kPrefixes.end(), [&](std::string_view prefix) {
     return word.size() >= prefix.size() + 8 && word.substr(0, prefix.size()) == prefix;
   });
 }
 
-// Long, of one piece, and of mixed characters: more likely a key than a word. Paths and digests are left alone.
+// Long, of one piece, and of mixed characters: more likely a key than a word. Paths and digests are
+// left alone.
 bool LooksRandom(std::string_view word) {
-  if (word.size() < 24 || word.front() == '/' || word.front() == '.' || word.front() == '-') return false;
+  if (word.size() < 24 || word.front() == '/' || word.front() == '.' || word.front() == '-')
+    return false;
   int digits = 0;
   int upper = 0;
   int lower = 0;
   bool hex = true;
   for (const char c : word) {
     const auto u = static_cast<unsigned char>(c);
-    if (!std::isalnum(u) && std::string_view("+/=_-").find(c) == std::string_view::npos) return false;
+    if (!std::isalnum(u) && std::string_view("+/=_-").find(c) == std::string_view::npos)
+      return false;
     digits += std::isdigit(u) ? 1 : 0;
     upper += std::isupper(u) ? 1 : 0;
     lower += std::islower(u) ? 1 : 0;
@@ -69,7 +73,8 @@ std::string MaskUrlPassword(std::string_view word) {
   return fmt::format("{}{}{}", word.substr(0, colon + 1), kMask, word.substr(at));
 }
 
-// Goes through the words of a command line in order, since some words make a secret of the next one.
+// Goes through the words of a command line in order, since some words make a secret of the next
+// one.
 class Redactor {
  public:
   std::string Argument(std::string_view argument) {
@@ -98,11 +103,13 @@ class Redactor {
     const std::string_view name = word.substr(0, std::min(separator, word.size()));
     const bool is_url = word.find("://") != std::string_view::npos;
     const bool is_option = word.front() == '-';
-    if (separator != std::string_view::npos && NamesSecret(name) && !(is_url && word[separator] == ':')) {
+    if (separator != std::string_view::npos && NamesSecret(name) &&
+        !(is_url && word[separator] == ':')) {
       // "password: x": what follows is in the next word.
       const std::string_view value = word.substr(separator + 1);
       mask_next_ = value.empty() || value == "\"" || value == "'";
-      return mask_next_ ? std::string(word) : fmt::format("{}{}", word.substr(0, separator + 1), kMask);
+      return mask_next_ ? std::string(word)
+                        : fmt::format("{}{}", word.substr(0, separator + 1), kMask);
     }
     // mysql's and sshpass's -pSECRET; but Go programs write "-password SECRET".
     if (word.size() > 2 && word.substr(0, 2) == "-p") {
@@ -151,7 +158,8 @@ std::vector<std::string> RedactArgv(const std::vector<std::string>& argv) {
       out.push_back(fmt::format("…(+{} arguments)", argv.size() - i));
       break;
     }
-    // A mask may be longer than what it hides, never by much; scripts are cut before they are looked at.
+    // A mask may be longer than what it hides, never by much; scripts are cut before they are
+    // looked at.
     const std::string_view argument = std::string_view(argv[i]).substr(0, kArgvBytesMax);
     std::string redacted = redactor.Argument(argument);
     const size_t kept = CutLength(redacted, left);

@@ -38,7 +38,8 @@ Result<std::vector<SegmentName>> ListSegments(const std::string& directory) {
     if (auto parsed = ParseSegmentFileName(name)) segments.push_back(*std::move(parsed));
   }
   std::sort(segments.begin(), segments.end(), [](const SegmentName& a, const SegmentName& b) {
-    return std::tie(a.epoch_ordinal, a.first_sequence) < std::tie(b.epoch_ordinal, b.first_sequence);
+    return std::tie(a.epoch_ordinal, a.first_sequence) <
+           std::tie(b.epoch_ordinal, b.first_sequence);
   });
   return segments;
 }

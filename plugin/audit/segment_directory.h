@@ -9,7 +9,8 @@
 
 namespace bulwark::audit {
 
-// Segments in log order: by epoch, then by first sequence. kNotFound if the directory does not exist. Blocks.
+// Segments in log order: by epoch, then by first sequence. kNotFound if the directory does not
+// exist. Blocks.
 base::Result<std::vector<SegmentName>> ListSegments(const std::string& directory);
 
 // Reads 32 hex digits from `path`, or writes a new random id there (0600, durable). Blocks.

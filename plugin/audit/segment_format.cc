@@ -50,7 +50,8 @@ std::array<uint8_t, N> GetBytes(std::string_view bytes, size_t offset) {
 size_t EncodeSequenceField(uint64_t sequence, char* out) {
   size_t size = 0;
   out[size++] = static_cast<char>(kSequenceTag);
-  for (; sequence >= 0x80; sequence >>= 7) out[size++] = static_cast<char>((sequence & 0x7f) | 0x80);
+  for (; sequence >= 0x80; sequence >>= 7)
+    out[size++] = static_cast<char>((sequence & 0x7f) | 0x80);
   out[size++] = static_cast<char>(sequence);
   return size;
 }
@@ -84,7 +85,8 @@ Result<SegmentHeader> DecodeSegmentHeader(std::string_view bytes) {
   if (Get<uint32_t>(bytes, 124) != Crc32c(bytes.substr(0, 124))) {
     return Error(Code::kDataLoss, "segment header does not match its checksum");
   }
-  if (Get<uint32_t>(bytes, 8) != kFormatVersion || Get<uint32_t>(bytes, 12) != kSegmentHeaderBytes) {
+  if (Get<uint32_t>(bytes, 8) != kFormatVersion ||
+      Get<uint32_t>(bytes, 12) != kSegmentHeaderBytes) {
     return Error(Code::kDataLoss, "segment header has an unknown version");
   }
   SegmentHeader header;
@@ -123,9 +125,11 @@ std::optional<SegmentName> ParseSegmentFileName(std::string_view name) {
 }
 
 std::optional<size_t> PeekFrameBytes(std::string_view bytes) {
-  if (bytes.size() < kFrameHeaderBytes || Get<uint32_t>(bytes, 0) != kFrameMagic) return std::nullopt;
+  if (bytes.size() < kFrameHeaderBytes || Get<uint32_t>(bytes, 0) != kFrameMagic)
+    return std::nullopt;
   const size_t frame_bytes = Get<uint32_t>(bytes, 8);
-  if (frame_bytes < kFrameHeaderBytes || frame_bytes > kFrameBytesMax || frame_bytes % kAlignment != 0) {
+  if (frame_bytes < kFrameHeaderBytes || frame_bytes > kFrameBytesMax ||
+      frame_bytes % kAlignment != 0) {
     return std::nullopt;
   }
   return frame_bytes;
@@ -146,7 +150,8 @@ Result<FrameView> DecodeFrame(std::string_view bytes) {
   const uint32_t count = Get<uint32_t>(bytes, 12);
   size_t offset = kFrameHeaderBytes;
   for (uint32_t i = 0; i < count; ++i) {
-    if (bytes.size() - offset < 4) return Error(Code::kDataLoss, "frame holds fewer records than it says");
+    if (bytes.size() - offset < 4)
+      return Error(Code::kDataLoss, "frame holds fewer records than it says");
     const size_t size = Get<uint32_t>(bytes, offset);
     offset += 4;
     if (size == 0 || size > bytes.size() - offset) {
@@ -166,8 +171,7 @@ Result<FrameView> DecodeFrame(std::string_view bytes) {
 bool RecordHasSequence(std::string_view record, uint64_t sequence) {
   char field[11];
   const size_t size = EncodeSequenceField(sequence, field);
-  return record.size() >= size &&
-         memcmp(record.data() + record.size() - size, field, size) == 0;
+  return record.size() >= size && memcmp(record.data() + record.size() - size, field, size) == 0;
 }
 
 void FrameBuilder::Begin(uint64_t first_sequence) {

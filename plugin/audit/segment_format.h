@@ -1,5 +1,5 @@
-// The bytes of a segment file: header, frames, records. Pure encoding and decoding; docs/formats/audit-record.md is the
-// specification. All integers are little-endian.
+// The bytes of a segment file: header, frames, records. Pure encoding and decoding;
+// docs/formats/audit-record.md is the specification. All integers are little-endian.
 #pragma once
 
 #include <stddef.h>
@@ -19,12 +19,13 @@ namespace bulwark::audit {
 inline constexpr size_t kSegmentHeaderBytes = 128;
 inline constexpr size_t kFrameHeaderBytes = 56;
 inline constexpr size_t kFrameBytesMax = 1 << 20;
-// A record's length field, and the sequence field that is appended to it: one tag byte and at most ten more.
+// A record's length field, and the sequence field that is appended to it: one tag byte and at most
+// ten more.
 inline constexpr size_t kRecordOverheadMax = 4 + 11;
 
 // Header flags.
-// The file before this one may hold bytes behind its last record that count: a torn or abandoned frame. They are not
-// part of the log.
+// The file before this one may hold bytes behind its last record that count: a torn or abandoned
+// frame. They are not part of the log.
 inline constexpr uint32_t kFlagPreviousTailDiscarded = 1;
 // This file is the reserve: it was put into use because the disk was full.
 inline constexpr uint32_t kFlagReserve = 2;
@@ -61,10 +62,11 @@ struct FrameView {
   std::vector<std::string_view> records;
 };
 
-// How many bytes the frame at the start of `bytes` (at least kFrameHeaderBytes) claims to have; nullopt if no frame
-// starts there.
+// How many bytes the frame at the start of `bytes` (at least kFrameHeaderBytes) claims to have;
+// nullopt if no frame starts there.
 std::optional<size_t> PeekFrameBytes(std::string_view bytes);
-// Decodes the frame at the start of `bytes`. kDataLoss with what does not fit. Does not check the chain.
+// Decodes the frame at the start of `bytes`. kDataLoss with what does not fit. Does not check the
+// chain.
 base::Result<FrameView> DecodeFrame(std::string_view bytes);
 
 // Whether a stored record ends in the field that carries this sequence number.
@@ -74,8 +76,8 @@ bool RecordHasSequence(std::string_view record, uint64_t sequence);
 class FrameBuilder {
  public:
   void Begin(uint64_t first_sequence);
-  // Appends one record: `encoded` without field 4, which is added here. Returns the stored bytes (valid until the next
-  // call).
+  // Appends one record: `encoded` without field 4, which is added here. Returns the stored bytes
+  // (valid until the next call).
   std::string_view Add(std::string_view encoded);
   // Completes the frame. The bytes stay valid until Begin().
   std::string_view Finish(const ChainHash& chain_hash);

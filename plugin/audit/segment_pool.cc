@@ -65,8 +65,9 @@ void SegmentPool::Run() {
     wake_.wait(lock, [this] { return wanted_ || stopping_; });
     if (stopping_) return;
     wanted_ = false;
-    // The lock is held meanwhile: a writer that needs a segment now would have to make the same file itself. A failure
-    // shows when that writer asks, and is tried again at the next Replenish().
+    // The lock is held meanwhile: a writer that needs a segment now would have to make the same
+    // file itself. A failure shows when that writer asks, and is tried again at the next
+    // Replenish().
     if (reserve_bytes_ > 0 && !has_reserve_) {
       has_reserve_ = Prepare(kReserve, reserve_bytes_).has_value();
     }
@@ -90,7 +91,8 @@ Result<NewSegment> SegmentPool::Adopt(const char* name, const SegmentHeader& hea
       directory_ + "/" + SegmentFileName(header.epoch_ordinal, header.first_sequence);
   UniqueFd fd(open(from.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
   if (!fd.is_open()) return Error::FromErrno("open {}", from);
-  // The header is durable before the file gets its name: a segment without a header is never an honest crash.
+  // The header is durable before the file gets its name: a segment without a header is never an
+  // honest crash.
   RETURN_IF_ERROR(storage_->WriteAt(fd.get(), EncodeSegmentHeader(header), 0));
   RETURN_IF_ERROR(storage_->Sync(fd.get()));
   if (rename(from.c_str(), to.c_str()) != 0) return Error::FromErrno("rename {} to {}", from, to);

@@ -1,6 +1,6 @@
-// Where new segments come from. Keeps two prepared files in the log's directory: "spare", the next segment, made ahead
-// of time by a thread of its own so that changing segments costs the writer no disk fill, and "reserve", which is only
-// taken when the disk is full.
+// Where new segments come from. Keeps two prepared files in the log's directory: "spare", the next
+// segment, made ahead of time by a thread of its own so that changing segments costs the writer no
+// disk fill, and "reserve", which is only taken when the disk is full.
 #pragma once
 
 #include <stdint.h>
@@ -32,12 +32,12 @@ class SegmentPool {
   SegmentPool(const SegmentPool&) = delete;
   SegmentPool& operator=(const SegmentPool&) = delete;
 
-  // Takes over what an earlier run prepared, makes the reserve if it is missing, starts the thread. A disk too full for
-  // the reserve is not an error. Blocks. Once.
+  // Takes over what an earlier run prepared, makes the reserve if it is missing, starts the thread.
+  // A disk too full for the reserve is not an error. Blocks. Once.
   base::Status Start();
 
-  // The next segment, with `header` durable in it, under its final name. kResourceExhausted (see IsDiskFull) when there
-  // is neither a spare nor room. Blocks, seldom for long.
+  // The next segment, with `header` durable in it, under its final name. kResourceExhausted (see
+  // IsDiskFull) when there is neither a spare nor room. Blocks, seldom for long.
   base::Result<NewSegment> TakeSegment(SegmentHeader header);
   // The reserve, likewise. kNotFound when there is none.
   base::Result<NewSegment> TakeReserve(SegmentHeader header);

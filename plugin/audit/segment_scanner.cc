@@ -15,7 +15,8 @@ using base::Result;
 using base::Status;
 using base::UniqueFd;
 
-// Frames are searched for behind damage; a file made of frame beginnings only must not make that quadratic.
+// Frames are searched for behind damage; a file made of frame beginnings only must not make that
+// quadratic.
 constexpr size_t kSearchBytesMax = size_t{256} << 20;
 
 }  // namespace
@@ -36,8 +37,8 @@ Status SegmentScanner::ReadAt(uint64_t offset, size_t bytes) {
   buffer_.resize(bytes);
   size_t filled = 0;
   while (filled < bytes) {
-    const ssize_t got =
-        pread(fd_.get(), buffer_.data() + filled, bytes - filled, static_cast<off_t>(offset + filled));
+    const ssize_t got = pread(fd_.get(), buffer_.data() + filled, bytes - filled,
+                              static_cast<off_t>(offset + filled));
     if (got < 0) {
       if (errno == EINTR) continue;
       return Error::FromErrno("read {}", path_);
@@ -75,7 +76,8 @@ Result<Tail> SegmentScanner::ClassifyTail() {
     return tail;
   }
   const size_t left = static_cast<size_t>(static_cast<uint64_t>(end) - offset_);
-  if (left > (size_t{1} << 30)) return Error::Make(Code::kDataLoss, "{} is larger than 1 GiB", path_);
+  if (left > (size_t{1} << 30))
+    return Error::Make(Code::kDataLoss, "{} is larger than 1 GiB", path_);
   RETURN_IF_ERROR(ReadAt(offset_, left));
   const size_t last = buffer_.find_last_not_of('\0');
   if (last == std::string::npos) return tail;
@@ -87,8 +89,9 @@ Result<Tail> SegmentScanner::ClassifyTail() {
     tail.reason = "bytes where no write can have been under way";
     return tail;
   }
-  // One frame is in flight at a time, and it is synced before the next is written: a whole frame behind damage means
-  // that the damage is not from a crash. Strings in records hold no NUL, so none can pose as a frame.
+  // One frame is in flight at a time, and it is synced before the next is written: a whole frame
+  // behind damage means that the damage is not from a crash. Strings in records hold no NUL, so
+  // none can pose as a frame.
   size_t searched = 0;
   for (size_t at = 8; at < tail.bytes; at += 8) {
     const std::string_view rest = std::string_view(buffer_).substr(at);

@@ -47,7 +47,8 @@ class FileStorage : public SegmentStorage {
 
  private:
   Status Fill(int fd, const std::string& path, uint64_t bytes) {
-    // A full disk shows at once here, before anything is written. File systems without it are told by the writes.
+    // A full disk shows at once here, before anything is written. File systems without it are told
+    // by the writes.
     if (fallocate(fd, 0, 0, static_cast<off_t>(bytes)) != 0 && errno != EOPNOTSUPP) {
       return Error::FromErrno("allocate {} bytes for {}", bytes, path);
     }

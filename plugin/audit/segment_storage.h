@@ -1,4 +1,5 @@
-// The three things the log does to a disk, behind an interface so that tests can make each of them fail.
+// The three things the log does to a disk, behind an interface so that tests can make each of them
+// fail.
 #pragma once
 
 #include <stdint.h>
@@ -15,9 +16,10 @@ class SegmentStorage {
  public:
   virtual ~SegmentStorage() = default;
 
-  // Creates (or empties) `path`, writes `bytes` zero bytes into it and syncs it, so that later writes need no new
-  // blocks: they cannot meet a full disk, and fdatasync has no metadata to write (measured: 110 us against 157 us for a
-  // growing file). On failure the file is removed again. Blocks.
+  // Creates (or empties) `path`, writes `bytes` zero bytes into it and syncs it, so that later
+  // writes need no new blocks: they cannot meet a full disk, and fdatasync has no metadata to write
+  // (measured: 110 us against 157 us for a growing file). On failure the file is removed again.
+  // Blocks.
   virtual base::Result<base::UniqueFd> Create(const std::string& path, uint64_t bytes) = 0;
   // Writes all of `bytes` at `offset`. Blocks.
   virtual base::Status WriteAt(int fd, std::string_view bytes, uint64_t offset) = 0;

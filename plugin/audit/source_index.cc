@@ -44,7 +44,8 @@ size_t SourceIndex::size() const {
   return by_use_.size();
 }
 
-Result<std::unique_ptr<SourceIndex>> SourceIndex::Rebuild(const std::string& directory, uint64_t bytes_max) {
+Result<std::unique_ptr<SourceIndex>> SourceIndex::Rebuild(const std::string& directory,
+                                                          uint64_t bytes_max) {
   auto index = std::make_unique<SourceIndex>();
   auto segments = ListSegments(directory);
   if (!segments) {

@@ -1,4 +1,5 @@
-// Helpers for this folder's tests: a scratch directory, small logs in it, and a storage that fails on request.
+// Helpers for this folder's tests: a scratch directory, small logs in it, and a storage that fails
+// on request.
 #pragma once
 
 #include <errno.h>

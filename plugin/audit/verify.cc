@@ -93,26 +93,31 @@ bool Verifier::CheckHeader(const SegmentHeader& header, const SegmentName& name)
 bool Verifier::CheckFrame(const FrameView& frame, uint64_t offset) {
   const uint64_t due = result_.last_sequence + 1;
   if (frame.first_sequence != due) {
-    return Break(frame.first_sequence > due ? VerifyCode::kGap : VerifyCode::kChainBreak, offset, due,
+    return Break(frame.first_sequence > due ? VerifyCode::kGap : VerifyCode::kChainBreak, offset,
+                 due,
                  fmt::format("sequence {} is here where {} was due", frame.first_sequence, due));
   }
   ChainHash chain = result_.chain_hash;
   for (size_t i = 0; i < frame.records.size(); ++i) {
     const std::string_view record = frame.records[i];
     if (!RecordHasSequence(record, due + i)) {
-      return Break(VerifyCode::kChainBreak, offset + static_cast<uint64_t>(record.data() - frame.records[0].data()),
-                   due + i, fmt::format("the record in place {} of its frame is not number {}", i + 1, due + i));
+      return Break(
+          VerifyCode::kChainBreak,
+          offset + static_cast<uint64_t>(record.data() - frame.records[0].data()), due + i,
+          fmt::format("the record in place {} of its frame is not number {}", i + 1, due + i));
     }
     chain = hasher_.Extend(chain, record);
-    if (expected_ && is_last_epoch_ && due + i == expected_->sequence && chain != expected_->chain_hash) {
+    if (expected_ && is_last_epoch_ && due + i == expected_->sequence &&
+        chain != expected_->chain_hash) {
       return Break(VerifyCode::kChainBreak, offset, due + i,
                    "the chain hash is not the expected one: this is not the log that was recorded");
     }
   }
   if (chain != frame.chain_hash) {
-    return Break(VerifyCode::kChainBreak, offset, due,
-                 fmt::format("records {} to {} do not give the chain hash that was recorded with them", due,
-                             due + frame.records.size() - 1));
+    return Break(
+        VerifyCode::kChainBreak, offset, due,
+        fmt::format("records {} to {} do not give the chain hash that was recorded with them", due,
+                    due + frame.records.size() - 1));
   }
   result_.records += frame.records.size();
   result_.last_sequence += frame.records.size();
@@ -139,7 +144,8 @@ Result<bool> Verifier::NextDiscardsTail(const SegmentName& next) const {
   return scanner.error();
 }
 
-Result<bool> Verifier::CheckTail(SegmentScanner* scanner, const SegmentName* next, uint64_t end_sequence) {
+Result<bool> Verifier::CheckTail(SegmentScanner* scanner, const SegmentName* next,
+                                 uint64_t end_sequence) {
   const uint64_t due = result_.last_sequence + 1;
   ASSIGN_OR_RETURN(const Tail tail, scanner->ClassifyTail());
   const bool same_epoch = next != nullptr && next->epoch_ordinal == epoch_ordinal_;
@@ -177,14 +183,15 @@ Result<bool> Verifier::CheckSegment(const SegmentName& name, const SegmentName* 
   if (!tail_fits) return false;
   if (end_sequence != UINT64_MAX && result_.last_sequence + 1 < end_sequence) {
     return Break(VerifyCode::kGap, scanner->offset(), result_.last_sequence + 1,
-                 fmt::format("records {} to {} are missing between this segment and {}", result_.last_sequence + 1,
-                             end_sequence - 1, next->file_name));
+                 fmt::format("records {} to {} are missing between this segment and {}",
+                             result_.last_sequence + 1, end_sequence - 1, next->file_name));
   }
   return true;
 }
 
 void Verifier::CheckExpectedHead() {
-  if (!expected_ || result_.code != VerifyCode::kOk || result_.last_sequence >= expected_->sequence) return;
+  if (!expected_ || result_.code != VerifyCode::kOk || result_.last_sequence >= expected_->sequence)
+    return;
   Break(VerifyCode::kGap, 0, result_.last_sequence + 1,
         fmt::format("the log ends at {}, but {} records were written", result_.last_sequence,
                     expected_->sequence));
@@ -192,7 +199,8 @@ void Verifier::CheckExpectedHead() {
 
 Result<VerifyResult> Verifier::Run() {
   ASSIGN_OR_RETURN(const std::vector<SegmentName> segments, ListSegments(directory_));
-  if (segments.empty()) return Error::Make(Code::kNotFound, "verify audit log: none in {}", directory_);
+  if (segments.empty())
+    return Error::Make(Code::kNotFound, "verify audit log: none in {}", directory_);
   for (size_t i = 0; i < segments.size(); ++i) {
     is_last_epoch_ = segments[i].epoch_ordinal == segments.back().epoch_ordinal;
     const SegmentName* next = i + 1 < segments.size() ? &segments[i + 1] : nullptr;
@@ -208,14 +216,16 @@ Result<VerifyResult> Verifier::Run() {
 
 }  // namespace
 
-Result<VerifyResult> Verify(const std::string& directory, const std::optional<ExpectedHead>& expected) {
+Result<VerifyResult> Verify(const std::string& directory,
+                            const std::optional<ExpectedHead>& expected) {
   return Verifier(directory, expected).Run();
 }
 
 std::string DescribeVerifyResult(const VerifyResult& result) {
   if (result.code == VerifyCode::kOk) {
-    return fmt::format("ok: {} records in {} segments, last sequence {}, chain hash {}, {}", result.records,
-                       result.segments, result.last_sequence, HexEncode(result.chain_hash),
+    return fmt::format("ok: {} records in {} segments, last sequence {}, chain hash {}, {}",
+                       result.records, result.segments, result.last_sequence,
+                       HexEncode(result.chain_hash),
                        result.stopped_cleanly ? "stopped cleanly" : "not stopped");
   }
   const char* kind = result.code == VerifyCode::kGap        ? "records are missing"

@@ -14,7 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-VerifyResult VerifyOrFail(const std::string& directory, const std::optional<ExpectedHead>& expected = {}) {
+VerifyResult VerifyOrFail(const std::string& directory,
+                          const std::optional<ExpectedHead>& expected = {}) {
   auto result = Verify(directory, expected);
   if (!result) {
     ADD_FAILURE() << result.error().message();
@@ -91,7 +92,8 @@ TEST_F(VerifyTest, MissingSegmentIsAGapThatNamesTheRecords) {
   EXPECT_EQ(result.code, VerifyCode::kGap);
   EXPECT_EQ(directory_ + "/" + result.segment, segments_[0]);
   EXPECT_NE(result.reason.find(fs::path(segments_[2]).filename().string()), std::string::npos);
-  EXPECT_EQ(result.sequence, ParseSegmentFileName(fs::path(segments_[1]).filename().string())->first_sequence);
+  EXPECT_EQ(result.sequence,
+            ParseSegmentFileName(fs::path(segments_[1]).filename().string())->first_sequence);
 }
 
 TEST_F(VerifyTest, MissingFirstSegmentIsAGap) {

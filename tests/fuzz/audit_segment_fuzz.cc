@@ -1,5 +1,5 @@
-// Fuzzes what reads segment bytes. The first byte chooses: a frame, a header, or a whole segment file behind a header
-// that is made valid, so that the fuzzer gets past the checksum.
+// Fuzzes what reads segment bytes. The first byte chooses: a frame, a header, or a whole segment
+// file behind a header that is made valid, so that the fuzzer gets past the checksum.
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
