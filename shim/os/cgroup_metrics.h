@@ -1,5 +1,5 @@
-// The two readers behind cgroup_stats.h, one a cgroup version. Each returns the serialised message; what the kernel does
-// not offer stays empty.
+// The two readers behind cgroup_stats.h, one a cgroup version. Each returns the serialised message;
+// what the kernel does not offer stays empty.
 #pragma once
 
 #include <string>

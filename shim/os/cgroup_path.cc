@@ -90,7 +90,8 @@ struct Found {
 
 Status Collect(const std::string& directory, size_t depth, Found& found) {
   if (++found.cgroups > kCgroupsMax || depth > kDepthMax) {
-    return Error::Make(Code::kResourceExhausted, "list processes of {}: too many cgroups", directory);
+    return Error::Make(Code::kResourceExhausted, "list processes of {}: too many cgroups",
+                       directory);
   }
   // A threaded cgroup answers EOPNOTSUPP; its processes are listed by the domain above it.
   auto text = base::ReadPseudoFile(directory + "/cgroup.procs", kProcsFileBytesMax);
@@ -181,7 +182,8 @@ Status EnableControllers(const Cgroup& cgroup, const std::string& root) {
   for (std::string_view name = TakeWord(rest); !name.empty(); name = TakeWord(rest)) {
     enable += fmt::format("{}+{}", enable.empty() ? "" : " ", name);
   }
-  // Each ancestor passes its controllers on to its children; the cgroup itself has processes and must not.
+  // Each ancestor passes its controllers on to its children; the cgroup itself has processes and
+  // must not.
   for (size_t end = 0; end != std::string::npos; end = cgroup.path.find('/', end + 1)) {
     if (end + 1 >= cgroup.path.size()) break;
     const std::string file = root + cgroup.path.substr(0, end) + "/cgroup.subtree_control";

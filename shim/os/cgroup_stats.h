@@ -1,6 +1,7 @@
-// What Task.Stats answers: the numbers of a container's cgroup as io.containerd.cgroups.v1.Metrics or v2.Metrics
-// (shim-protocol section 6.1). Files of controllers that are absent leave their part of the message empty; they are no
-// error. Each read opens about fifteen small files; the kubelet asks every ten seconds.
+// What Task.Stats answers: the numbers of a container's cgroup as io.containerd.cgroups.v1.Metrics
+// or v2.Metrics (containerd/cgroups, stats/metrics.proto). Files of controllers that are absent
+// leave their part of the message empty; they are no error. Each read opens about fifteen small
+// files; the kubelet asks every ten seconds.
 // Thread: one at a time.
 #pragma once
 
@@ -27,7 +28,8 @@ class CgroupStats {
 
   // The present numbers, else the last good ones. kNotFound if there never were any.
   base::Result<Metrics> Read();
-  // Call when init exited and before `runc delete`, so that Read() has something to answer with afterwards.
+  // Call when init exited and before `runc delete`, so that Read() has something to answer with
+  // afterwards.
   void Refresh();
 
   const Cgroup& cgroup() const { return cgroup_; }

@@ -128,7 +128,8 @@ std::string DeviceName(uint64_t major_number, uint64_t minor_number) {
 
 using Entries = ::google::protobuf::RepeatedPtrField<pb::BlkIOEntry>;
 
-// "8:0 Read 4096" lines, "8:0 12" where no operation is told apart; "Total 4096" at the end. True if there were any.
+// "8:0 Read 4096" lines, "8:0 12" where no operation is told apart; "Total 4096" at the end. True
+// if there were any.
 bool FillBlkio(Entries& entries, const std::string& directory, std::string_view name) {
   const auto text = ReadControlFile(directory, name);
   if (!text) return false;
@@ -154,12 +155,15 @@ bool FillBlkio(Entries& entries, const std::string& directory, std::string_view 
   return !entries.empty();
 }
 
-// What is counted depends on the I/O scheduler: CFQ (before Linux 5.0), BFQ, else only the throttling layer.
+// What is counted depends on the I/O scheduler: CFQ (before Linux 5.0), BFQ, else only the
+// throttling layer.
 void FillBlkioAll(pb::BlkIOStat& blkio, const std::string& directory) {
   Entries& bytes = *blkio.mutable_io_service_bytes_recursive();
   Entries& operations = *blkio.mutable_io_serviced_recursive();
   for (const std::string_view prefix : {"blkio", "blkio.bfq"}) {
-    if (!FillBlkio(operations, directory, fmt::format("{}.io_serviced_recursive", prefix))) continue;
+    if (!FillBlkio(operations, directory, fmt::format("{}.io_serviced_recursive", prefix))) {
+      continue;
+    }
     FillBlkio(bytes, directory, fmt::format("{}.io_service_bytes_recursive", prefix));
     FillBlkio(*blkio.mutable_sectors_recursive(), directory,
               fmt::format("{}.sectors_recursive", prefix));
@@ -171,7 +175,8 @@ void FillBlkioAll(pb::BlkIOStat& blkio, const std::string& directory) {
               fmt::format("{}.io_wait_time_recursive", prefix));
     FillBlkio(*blkio.mutable_io_merged_recursive(), directory,
               fmt::format("{}.io_merged_recursive", prefix));
-    FillBlkio(*blkio.mutable_io_time_recursive(), directory, fmt::format("{}.time_recursive", prefix));
+    FillBlkio(*blkio.mutable_io_time_recursive(), directory,
+              fmt::format("{}.time_recursive", prefix));
     return;
   }
   FillBlkio(operations, directory, "blkio.throttle.io_serviced");
@@ -186,7 +191,8 @@ void FillHugetlb(pb::Metrics& metrics, const std::string& directory) {
   if (!names) return;
   for (const std::string& name : *names) {
     const std::string_view text = name;
-    if (text.size() <= kPrefix.size() + kSuffix.size() || text.substr(0, kPrefix.size()) != kPrefix ||
+    if (text.size() <= kPrefix.size() + kSuffix.size() ||
+        text.substr(0, kPrefix.size()) != kPrefix ||
         text.substr(text.size() - kSuffix.size()) != kSuffix) {
       continue;
     }
@@ -197,7 +203,8 @@ void FillHugetlb(pb::Metrics& metrics, const std::string& directory) {
     if (static_cast<size_t>(metrics.hugetlb_size()) == kHugePageSizesMax) return;
     pb::HugetlbStat& entry = *metrics.add_hugetlb();
     entry.set_pagesize(std::string(size));
-    entry.set_usage(ReadNumber(directory, fmt::format("hugetlb.{}.usage_in_bytes", size)).value_or(0));
+    entry.set_usage(
+        ReadNumber(directory, fmt::format("hugetlb.{}.usage_in_bytes", size)).value_or(0));
     entry.set_max(
         ReadNumber(directory, fmt::format("hugetlb.{}.max_usage_in_bytes", size)).value_or(0));
     entry.set_failcnt(ReadNumber(directory, fmt::format("hugetlb.{}.failcnt", size)).value_or(0));

@@ -92,11 +92,12 @@ void Set(Message& message, const NumberField<Message> (&fields)[kCount], std::st
 }
 
 template <typename Message, size_t kCount>
-void Fill(Message& message, const NumberField<Message> (&fields)[kCount], const std::string& directory,
-          std::string_view name) {
+void Fill(Message& message, const NumberField<Message> (&fields)[kCount],
+          const std::string& directory, std::string_view name) {
   const auto text = ReadControlFile(directory, name);
   if (!text) return;
-  ForEachPair(*text, [&](std::string_view key, uint64_t value) { Set(message, fields, key, value); });
+  ForEachPair(*text,
+              [&](std::string_view key, uint64_t value) { Set(message, fields, key, value); });
 }
 
 // "8:16 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0"

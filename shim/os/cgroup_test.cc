@@ -39,8 +39,8 @@ TEST_F(CgroupTest, EachControllerHasItsDirectoryOnVersionOne) {
   File("memory/x", "");
   File("cpu,cpuacct/x", "");
   const auto cgroup = ParseCgroup(
-      "9:name=systemd:/s\n4:memory:/a/b\n2:cpu,cpuacct:/a:c\n1:pids:/\n0::/unified\n", CgroupMode::kV1,
-      dir_.path());
+      "9:name=systemd:/s\n4:memory:/a/b\n2:cpu,cpuacct:/a:c\n1:pids:/\n0::/unified\n",
+      CgroupMode::kV1, dir_.path());
   ASSERT_TRUE(cgroup);
   EXPECT_EQ(*cgroup->DirectoryOf("memory"), dir_ / "memory/a/b");
   EXPECT_EQ(*cgroup->DirectoryOf("cpuacct"), dir_ / "cpu,cpuacct/a:c");
@@ -87,7 +87,8 @@ TEST_F(CgroupTest, VersionTwoMetricsHaveTheKernelsNumbers) {
   File("c/memory.current", "20480\n");
   File("c/memory.max", "max\n");
   File("c/memory.events", "low 0\nhigh 1\nmax 2\noom 3\noom_kill 4\noom_group_kill 5\n");
-  File("c/io.stat", "8:16 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n254:0 rbytes=7\njunk\n");
+  File("c/io.stat",
+       "8:16 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0 dios=0\n254:0 rbytes=7\njunk\n");
   Cgroup cgroup;
   cgroup.unified_directory = dir_ / "c";
   const auto read = ReadMetrics(cgroup);
@@ -112,7 +113,8 @@ TEST_F(CgroupTest, VersionOneMetricsHaveTheKernelsNumbers) {
   File("cpuacct/c/cpuacct.usage_percpu", "600 400 \n");
   File("cpuacct/c/cpuacct.stat", "user 2\nsystem 1\n");
   File("cpu/c/cpu.stat", "nr_periods 3\nnr_throttled 1\nthrottled_time 77\n");
-  File("memory/c/memory.stat", "cache 1\nrss 2\npgpgin 3\nhierarchical_memsw_limit 4\ntotal_rss 5\n");
+  File("memory/c/memory.stat",
+       "cache 1\nrss 2\npgpgin 3\nhierarchical_memsw_limit 4\ntotal_rss 5\n");
   File("memory/c/memory.usage_in_bytes", "100\n");
   File("memory/c/memory.limit_in_bytes", "200\n");
   File("memory/c/memory.memsw.failcnt", "6\n");
@@ -134,7 +136,8 @@ TEST_F(CgroupTest, VersionOneMetricsHaveTheKernelsNumbers) {
   ASSERT_TRUE(metrics.ParseFromString(read->value));
   EXPECT_EQ(metrics.cpu().usage().total(), 1000U);
   EXPECT_THAT(metrics.cpu().usage().per_cpu(), ElementsAre(600, 400));
-  EXPECT_EQ(metrics.cpu().usage().user(), 2 * 1'000'000'000ULL / static_cast<uint64_t>(sysconf(_SC_CLK_TCK)));
+  const auto ticks = static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
+  EXPECT_EQ(metrics.cpu().usage().user(), 2 * (1'000'000'000 / ticks));
   EXPECT_EQ(metrics.cpu().throttling().throttled_time(), 77U);
   EXPECT_EQ(metrics.memory().pg_pg_in(), 3U);
   EXPECT_EQ(metrics.memory().hierarchical_swap_limit(), 4U);

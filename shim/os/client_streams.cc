@@ -74,8 +74,8 @@ Result<StreamCopier::Sink> OpenLogFile(const std::string& path) {
     RETURN_IF_ERROR(base::MakeDirectories(path.substr(0, slash), 0755));
   }
   StreamCopier::Sink sink;
-  sink.fd.Reset(open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
-                     0644));
+  constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
+  sink.fd.Reset(open(path.c_str(), kFlags, 0644));
   if (!sink.fd.is_open()) return Error::FromErrno("open log file {}", path);
   return sink;
 }

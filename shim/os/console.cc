@@ -102,7 +102,8 @@ void ConsoleSocket::Finish(Result<UniqueFd> master) {
 
 Status SetWindowSize(const UniqueFd& master, uint32_t width, uint32_t height) {
   if (width > kWindowCellsMax || height > kWindowCellsMax) {
-    return Error::Make(Code::kInvalidArgument, "resize terminal to {}x{}: too large", width, height);
+    return Error::Make(Code::kInvalidArgument, "resize terminal to {}x{}: too large", width,
+                       height);
   }
   winsize size{};
   size.ws_col = static_cast<unsigned short>(width);

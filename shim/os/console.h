@@ -1,6 +1,6 @@
-// How a terminal reaches the shim: a unix socket in a private directory, given to the runtime as --console-socket, over
-// which runc or crun send the master of the container's pty (runc docs/terminals.md, "detached"). Used by Stdio; the
-// copying is StreamCopier's.
+// How a terminal reaches the shim: a unix socket in a private directory, given to the runtime as
+// --console-socket, over which runc or crun send the master of the container's pty (runc
+// docs/terminals.md, "detached"). Used by Stdio; the copying is StreamCopier's.
 // Thread: the loop's. Nothing blocks.
 #pragma once
 
@@ -18,12 +18,14 @@ namespace bulwark::shim {
 
 class ConsoleSocket {
  public:
-  // Receives the master (non-blocking, close-on-exec, verified to be a terminal) or why it could not be had. Called once;
-  // must not destroy the object.
+  // Receives the master (non-blocking, close-on-exec, verified to be a terminal) or why it could
+  // not be had. Called once; must not destroy the object.
   using Receiver = std::function<void(base::Result<base::UniqueFd>)>;
 
-  // Makes a 0700 directory below $XDG_RUNTIME_DIR (absolute, else /tmp) with a listening socket in it.
-  static base::Result<std::unique_ptr<ConsoleSocket>> Listen(base::EventLoop& loop, Receiver receiver);
+  // Makes a 0700 directory below $XDG_RUNTIME_DIR (absolute, else /tmp) with a listening socket in
+  // it.
+  static base::Result<std::unique_ptr<ConsoleSocket>> Listen(base::EventLoop& loop,
+                                                             Receiver receiver);
   // Removes socket and directory; the receiver is not called any more.
   ~ConsoleSocket();
   ConsoleSocket(const ConsoleSocket&) = delete;
@@ -31,8 +33,8 @@ class ConsoleSocket {
 
   const std::string& path() const { return path_; }
 
-  // Takes what already waits in the socket, without waiting for the loop. The receiver is called before this returns:
-  // with kUnavailable if nothing waits. Does nothing if it was called before.
+  // Takes what already waits in the socket, without waiting for the loop. The receiver is called
+  // before this returns: with kUnavailable if nothing waits. Does nothing if it was called before.
   void ReceiveNow();
 
  private:
@@ -50,7 +52,8 @@ class ConsoleSocket {
   base::UniqueFd connection_;
 };
 
-// Sets the window size of the terminal `master` (ioctl_tty(2), TIOCSWINSZ). kInvalidArgument above 65535.
+// Sets the window size of the terminal `master` (ioctl_tty(2), TIOCSWINSZ). kInvalidArgument above
+// 65535.
 base::Status SetWindowSize(const base::UniqueFd& master, uint32_t width, uint32_t height);
 
 }  // namespace bulwark::shim

@@ -45,7 +45,8 @@ bool SendDescriptor(const std::string& socket_path, int fd) {
 
 class ConsoleTest : public ::testing::Test, protected LoopFixture {
  protected:
-  // Opens the stdio of a terminal and the pty that a runtime would make; the master is not sent yet.
+  // Opens the stdio of a terminal and the pty that a runtime would make; the master is not sent
+  // yet.
   void Open(bool is_raw) {
     StdioRequest request;
     request.terminal = true;
@@ -144,7 +145,7 @@ TEST_F(ConsoleTest, WhatWasWrittenBeforeTheExitArrivesAndThenEof) {
 TEST_F(ConsoleTest, AHangUpBeforeTheExitIsNotTheEndAndDoesNotSpin) {
   Open(false);
   const std::string name = ttyname(slave_.get());
-  const base::UniqueFd spare(fcntl(master_.get(), F_DUPFD_CLOEXEC, 3));  // only to find the slave again
+  const base::UniqueFd spare(fcntl(master_.get(), F_DUPFD_CLOEXEC, 3));  // keeps the pty
   Send();
   slave_.Reset();
   RunFor(50);

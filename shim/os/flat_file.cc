@@ -56,7 +56,8 @@ std::string_view TakeWord(std::string_view& line) {
   return word;
 }
 
-void ForEachPair(std::string_view text, const std::function<void(std::string_view, uint64_t)>& visit) {
+void ForEachPair(std::string_view text,
+                 const std::function<void(std::string_view, uint64_t)>& visit) {
   while (!text.empty()) {
     std::string_view line = TakeLine(text);
     const std::string_view key = TakeWord(line);

@@ -1,6 +1,6 @@
-// The two shapes of cgroup control files that Stats reads: one value, or "key value" lines (cgroup-v2.rst, "Format").
-// Whatever is absent or malformed counts as absent: controllers come and go with kernel configurations.
-// Calls block only as long as cgroupfs does.
+// The two shapes of cgroup control files that Stats reads: one value, or "key value" lines
+// (cgroup-v2.rst, "Format"). Whatever is absent or malformed counts as absent: controllers come and
+// go with kernel configurations. Calls block only as long as cgroupfs does.
 #pragma once
 
 #include <stdint.h>
@@ -22,11 +22,13 @@ std::optional<uint64_t> ReadNumber(const std::string& directory, std::string_vie
 // The text of `directory`/`name`, at most 256 KiB.
 std::optional<std::string> ReadControlFile(const std::string& directory, std::string_view name);
 
-// Cuts the next line, or the next word of a line, from the front of `text`; empty when there is no more.
+// Cuts the next line, or the next word of a line, from the front of `text`; empty when there is no
+// more.
 std::string_view TakeLine(std::string_view& text);
 std::string_view TakeWord(std::string_view& line);
 
 // Calls `visit` for every "key value" line.
-void ForEachPair(std::string_view text, const std::function<void(std::string_view, uint64_t)>& visit);
+void ForEachPair(std::string_view text,
+                 const std::function<void(std::string_view, uint64_t)>& visit);
 
 }  // namespace bulwark::shim

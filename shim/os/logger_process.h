@@ -1,7 +1,9 @@
-// The logger of binary:// and binary-v2:// (shim-protocol section 5.2; containerd core/runtime/v2/logging): a program that
-// reads a process's stdout from descriptor 3 and its stderr from descriptor 4, and tells on descriptor 5 that it is ready.
-// Its environment is CONTAINER_ID and CONTAINER_NAMESPACE, nothing else.
-// Thread: the loop's. Nothing blocks. The logger is a child of ours; it may be reaped here or by the shim's orphan sweep.
+// The logger of binary:// and binary-v2:// (containerd core/runtime/v2/logging): a program that
+// reads a process's stdout from descriptor 3 and its stderr from descriptor 4, and tells on
+// descriptor 5 that it is ready. Its environment is CONTAINER_ID and CONTAINER_NAMESPACE, nothing
+// else.
+// Thread: the loop's. Nothing blocks. The logger is a child of ours; it may be reaped here or by
+// the shim's orphan sweep.
 #pragma once
 
 #include <functional>
@@ -21,18 +23,21 @@ class LoggerProcess : public std::enable_shared_from_this<LoggerProcess> {
   struct Started;
 
   // Starts the logger of `uri`. kNotFound if there is no such program.
-  static base::Result<Started> Start(base::EventLoop& loop, const StdioUri& uri, const std::string& id,
+  static base::Result<Started> Start(base::EventLoop& loop, const StdioUri& uri,
+                                     const std::string& id,
                                      const std::string& containerd_namespace);
   // Sends SIGTERM if the logger still runs: happens only when the loop itself goes away.
   ~LoggerProcess();
   LoggerProcess(const LoggerProcess&) = delete;
   LoggerProcess& operator=(const LoggerProcess&) = delete;
 
-  // Calls `done` once: OK when the logger has written a byte or, with binary://, closed descriptor 5.
+  // Calls `done` once: OK when the logger has written a byte or, with binary://, closed descriptor
+  // 5.
   void WhenReady(std::function<void(base::Status)> done);
 
-  // Lets go of it: the logger ends by itself at EOF; else it gets SIGTERM after half a second, SIGKILL 12 s later. Goes on
-  // in the background, and keeps the object alive until then. `WhenReady`'s function is not called any more.
+  // Lets go of it: the logger ends by itself at EOF; else it gets SIGTERM after half a second,
+  // SIGKILL 12 s later. Goes on in the background, and keeps the object alive until then.
+  // `WhenReady`'s function is not called any more.
   void Stop();
 
  private:

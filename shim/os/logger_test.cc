@@ -42,7 +42,8 @@ TEST_F(LoggerTest, ReadsBothStreamsAndKnowsTheContainer) {
   auto stdio = Open("binary://" + Script("printf x >&5; exec 5>&-\n"
                                          "{ env | grep ^CONTAINER_ | /usr/bin/sort; echo \"$@\"; "
                                          "/bin/cat <&3; /bin/cat <&4; } > " +
-                                         result + ".tmp\n/bin/mv " + result + ".tmp " + result + "\n") +
+                                         result + ".tmp\n/bin/mv " + result + ".tmp " + result +
+                                         "\n") +
                     "?key=value");
   ASSERT_TRUE(stdio) << stdio.error().message();
   const auto ready = Ready(**stdio);

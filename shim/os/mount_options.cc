@@ -19,7 +19,8 @@ struct FlagWord {
   unsigned long flag;
 };
 
-// mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS". Words about propagation are absent, as in containerd's own table.
+// mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS". Words about propagation are absent, as in
+// containerd's own table.
 constexpr FlagWord kFlagWords[] = {
     {"async", true, MS_SYNCHRONOUS},
     {"atime", true, MS_NOATIME},

@@ -119,8 +119,8 @@ Status OomWatcher::Impl::AddV1(const std::string& id, Watched entry) {
 Status OomWatcher::Impl::AddV2(const std::string& id, Watched entry) {
   RETURN_IF_ERROR(OpenInotify());
   const std::string path = entry.directory + "/memory.events";
-  // A cgroup that existed before may have had kills before: what counts is from now on. Read before watching, so that a
-  // kill in between is reported rather than lost.
+  // A cgroup that existed before may have had kills before: what counts is from now on. Read before
+  // watching, so that a kill in between is reported rather than lost.
   entry.kills_reported = KillsIn(entry.directory);
   entry.inotify_watch = inotify_add_watch(inotify.get(), path.c_str(), IN_MODIFY);
   if (entry.inotify_watch < 0) return Error::FromErrno("watch {}", path);
@@ -137,7 +137,8 @@ Status OomWatcher::Impl::OpenInotify() {
   return base::OkStatus();
 }
 
-// Which file changed does not matter: all of them are read, and the counters tell. That also covers IN_Q_OVERFLOW.
+// Which file changed does not matter: all of them are read, and the counters tell. That also covers
+// IN_Q_OVERFLOW.
 void OomWatcher::Impl::OnInotify() {
   alignas(inotify_event) char events[4096];
   while (read(inotify.get(), events, sizeof events) > 0) {
@@ -164,7 +165,8 @@ bool OomWatcher::Impl::HasNews(Watched& entry) const {
 void OomWatcher::Impl::Check(const std::string& id) {
   const auto it = watched.find(id);
   if (it == watched.end()) return;
-  const std::string container_id = id;  // the callback may remove the entry, and with it the caller's string
+  // A copy: the callback may remove the entry, and with it the caller's string.
+  const std::string container_id = id;
   if (HasNews(it->second)) callback(container_id);
 }
 
@@ -174,7 +176,9 @@ void OomWatcher::Remove(const std::string& container_id) {
   const auto it = impl_->watched.find(container_id);
   if (it == impl_->watched.end()) return;
   if (it->second.event.is_open()) impl_->loop.Unwatch(it->second.event.get());
-  if (it->second.inotify_watch >= 0) inotify_rm_watch(impl_->inotify.get(), it->second.inotify_watch);
+  if (it->second.inotify_watch >= 0) {
+    inotify_rm_watch(impl_->inotify.get(), it->second.inotify_watch);
+  }
   impl_->watched.erase(it);
 }
 

@@ -1,9 +1,11 @@
-// Tells when the kernel's OOM killer struck in a container (shim-protocol sections 6.2 and 6.3). One object serves all
-// containers of a pod.
-//   v2: one inotify instance for all (max_user_instances is 128 by default) on memory.events; counts "oom_kill", never
-//       "oom", which also rises without a kill (cgroup-v2.rst, memory.events).
-//   v1: an eventfd per container, registered on memory.oom_control through cgroup.event_control (cgroup-v1/memory.rst,
-//       section 10). The eventfd also fires when the cgroup is removed; that is not reported.
+// Tells when the kernel's OOM killer struck in a container.
+// One object serves all containers of a pod.
+//   v2: one inotify instance for all (max_user_instances is 128 by default) on memory.events;
+//       counts "oom_kill", never "oom", which also rises without a kill (cgroup-v2.rst,
+//       memory.events).
+//   v1: an eventfd per container, registered on memory.oom_control through cgroup.event_control
+//       (cgroup-v1/memory.rst, section 10). The eventfd also fires when the cgroup is removed; that
+//       is not reported.
 // Thread: the loop's. Nothing blocks.
 #pragma once
 
@@ -19,7 +21,8 @@ namespace bulwark::shim {
 
 class OomWatcher {
  public:
-  // Called once for every growth of the counter seen, with the container's id. May call Add and Remove.
+  // Called once for every growth of the counter seen, with the container's id. May call Add and
+  // Remove.
   using Callback = std::function<void(const std::string& container_id)>;
 
   // `loop` must outlive the object. Opens nothing until the first Add().
@@ -28,12 +31,14 @@ class OomWatcher {
   OomWatcher(const OomWatcher&) = delete;
   OomWatcher& operator=(const OomWatcher&) = delete;
 
-  // Starts watching; call it between `runc create` and `runc start`, so that no early OOM is missed. kAlreadyExists: the
-  // id is watched; kNotFound: the cgroup has no memory controller, or is gone.
+  // Starts watching; call it between `runc create` and `runc start`, so that no early OOM is
+  // missed. kAlreadyExists: the id is watched; kNotFound: the cgroup has no memory controller, or
+  // is gone.
   base::Status Add(const std::string& container_id, const Cgroup& cgroup);
 
-  // Reads once more, now, and reports what had not been reported: call it when init exited, before the exit event goes
-  // out, so that an OOM is published before the exit it caused. Unknown ids are ignored.
+  // Reads once more, now, and reports what had not been reported: call it when init exited, before
+  // the exit event goes out, so that an OOM is published before the exit it caused. Unknown ids are
+  // ignored.
   void CheckNow(const std::string& container_id);
 
   // Stops watching. Unknown ids are ignored.

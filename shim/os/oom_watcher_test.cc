@@ -86,7 +86,9 @@ class RealOomTest : public OomWatcherTest {
  protected:
   void SetUp() override {
     const auto mode = DetectCgroupMode();
-    if (geteuid() != 0 || !mode || *mode != CgroupMode::kV1) GTEST_SKIP() << "needs root and cgroup v1";
+    if (geteuid() != 0 || !mode || *mode != CgroupMode::kV1) {
+      GTEST_SKIP() << "needs root and cgroup v1";
+    }
     path_ = fmt::format("{}/memory/bulwark-test-{}", kCgroupRoot, getpid());
     if (mkdir(path_.c_str(), 0755) != 0) GTEST_SKIP() << "cannot make a memory cgroup";
     cgroup_.mode = CgroupMode::kV1;

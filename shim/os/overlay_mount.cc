@@ -65,7 +65,8 @@ Status MountInDirectory(const std::string& directory, const std::string& source,
   const UniqueFd here(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!here.is_open()) return Error::FromErrno("open working directory");
   if (chdir(directory.c_str()) != 0) return Error::FromErrno("change directory to {}", directory);
-  // The descriptor is held, so this cannot fail; if it did, nothing relative could be trusted any more.
+  // The descriptor is held, so this cannot fail; if it did, nothing relative could be trusted any
+  // more.
   const base::Cleanup back([&here] { BULWARK_CHECK(fchdir(here.get()) == 0); });
   if (mount(source.c_str(), target.c_str(), "overlay", flags, data.c_str()) != 0) {
     return Error::FromErrno("mount overlay at {}", target);
@@ -87,7 +88,8 @@ unsigned int MountAttributes(unsigned long flags) {
 
 Status SetString(const UniqueFd& context, const std::string& key, const std::string& value) {
   if (value.size() > kFsconfigStringBytesMax) {
-    return Error::Make(Code::kResourceExhausted, "mount overlay: {} of {} bytes", key, value.size());
+    return Error::Make(Code::kResourceExhausted, "mount overlay: {} of {} bytes", key,
+                       value.size());
   }
   if (fsconfig(context.get(), FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0) != 0) {
     return Error::FromErrno("configure overlay {}", key);
@@ -149,7 +151,7 @@ std::optional<CompactOverlay> CompactLowerDirectories(const std::vector<std::str
   if (common.empty() || common.front() != '/') return std::nullopt;
   std::string lower(kLowerDir);
   for (const std::string& layer : layers) {
-    if (layer.size() <= common.size() + 1) return std::nullopt;  // it is the common directory itself
+    if (layer.size() <= common.size() + 1) return std::nullopt;  // the common directory itself
     if (lower.size() > kLowerDir.size()) lower += ':';
     lower += layer.substr(common.size() + 1);
   }

@@ -27,11 +27,13 @@ using base::UniqueFd;
 
 constexpr mode_t kRootfsMode = 0711;
 constexpr size_t kMountsMax = 256;
-// What applies to a bind mount itself; the mount call that makes it ignores all of these (mount(2), "bind mount").
+// What applies to a bind mount itself; the mount call that makes it ignores all of these (mount(2),
+// "bind mount").
 constexpr unsigned long kPerMountFlags =
     MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME;
 
-// Flags that a mount has now, in MS_ form: those locked by a user namespace must be repeated in a remount.
+// Flags that a mount has now, in MS_ form: those locked by a user namespace must be repeated in a
+// remount.
 unsigned long PresentFlags(const std::string& target) {
   struct statvfs info {};
   if (statvfs(target.c_str(), &info) != 0) return 0;
@@ -67,8 +69,8 @@ Status MountOne(const RootfsMount& entry, const std::string& target) {
     return Error::Make(Code::kResourceExhausted, "mount {} at {}: options of {} bytes", entry.type,
                        target, data.size());
   }
-  if (mount(entry.source.c_str(), target.c_str(), entry.type.c_str(), options.flags, data.c_str()) !=
-      0) {
+  if (mount(entry.source.c_str(), target.c_str(), entry.type.c_str(), options.flags,
+            data.c_str()) != 0) {
     return Error::FromErrno("mount {} ({}) at {}", entry.source, entry.type, target);
   }
   if ((options.flags & MS_BIND) == 0 || (options.flags & MS_REMOUNT) != 0 ||

@@ -52,7 +52,8 @@ TEST(CompactLowerDirectories, TheCommonParentIsTakenOut) {
       {"lowerdir=/var/lib/snap/12/fs:/var/lib/snap/13/fs", "upperdir=/var/u", "workdir=/var/w"});
   ASSERT_TRUE(compact);
   EXPECT_EQ(compact->directory, "/var/lib/snap");
-  EXPECT_THAT(compact->data, ElementsAre("upperdir=/var/u", "workdir=/var/w", "lowerdir=12/fs:13/fs"));
+  EXPECT_THAT(compact->data,
+              ElementsAre("upperdir=/var/u", "workdir=/var/w", "lowerdir=12/fs:13/fs"));
 }
 
 TEST(CompactLowerDirectories, OneLayerOrNothingInCommonStaysAsItIs) {
@@ -156,7 +157,8 @@ TEST_F(RootfsTest, LongLayersWithNothingInCommonAreMountedOneByOne) {
     ASSERT_TRUE(base::MakeDirectories(path, 0755));
     lower += (lower.empty() ? "" : ":") + path;
   }
-  auto status = MountRootfs({Mount("overlay", "overlay", "", {"lowerdir=" + lower, "ro"})}, rootfs_);
+  auto status =
+      MountRootfs({Mount("overlay", "overlay", "", {"lowerdir=" + lower, "ro"})}, rootfs_);
   EXPECT_TRUE(Unmount());
   umount2(other.c_str(), MNT_DETACH);
   rmdir(other.c_str());
@@ -168,7 +170,8 @@ TEST_F(RootfsTest, LongLayersWithNothingInCommonAreMountedOneByOne) {
 
 TEST_F(RootfsTest, AReadOnlyBindIsReadOnly) {
   Directory("source");
-  ASSERT_TRUE(MountRootfs({Mount("bind", dir_ / "source", "", {"rbind", "ro", "nosuid"})}, rootfs_));
+  const auto bind = Mount("bind", dir_ / "source", "", {"rbind", "ro", "nosuid"});
+  ASSERT_TRUE(MountRootfs({bind}, rootfs_));
   EXPECT_EQ(open((rootfs_ + "/x").c_str(), O_CREAT | O_WRONLY, 0644), -1);
   EXPECT_EQ(errno, EROFS);
   EXPECT_TRUE(Unmount());

@@ -72,7 +72,8 @@ struct Stdio::Impl {
   Status OpenInput(const StdioRequest& request, const StdioUri& uri);
   Status OpenOutput(const StdioRequest& request, const StdioUri& uri, UniqueFd& child_end,
                     std::unique_ptr<StreamCopier>& copy);
-  Status StartLogger(const StdioRequest& request, const StdioUri& uri, LoggerProcess::Started& started);
+  Status StartLogger(const StdioRequest& request, const StdioUri& uri,
+                     LoggerProcess::Started& started);
   Status GiveToChild(const StdioRequest& request, UniqueFd end, UniqueFd& child_end) const;
   Status ConsoleArrived(Result<UniqueFd> received);
   void InputEnded();
@@ -152,8 +153,8 @@ Status Stdio::Impl::OpenInput(const StdioRequest& request, const StdioUri& uri) 
   return base::OkStatus();
 }
 
-Status Stdio::Impl::OpenOutput(const StdioRequest& request, const StdioUri& uri, UniqueFd& child_end,
-                               std::unique_ptr<StreamCopier>& copy) {
+Status Stdio::Impl::OpenOutput(const StdioRequest& request, const StdioUri& uri,
+                               UniqueFd& child_end, std::unique_ptr<StreamCopier>& copy) {
   if (uri.kind == StdioKind::kNone) return base::OkStatus();
   ASSIGN_OR_RETURN(StreamCopier::Sink sink, OpenSink(uri));
   ASSIGN_OR_RETURN(Pipe pipe, MakePipe());
@@ -175,7 +176,8 @@ Status Stdio::Impl::StartLogger(const StdioRequest& request, const StdioUri& uri
   return base::OkStatus();
 }
 
-Status Stdio::Impl::GiveToChild(const StdioRequest& request, UniqueFd end, UniqueFd& child_end) const {
+Status Stdio::Impl::GiveToChild(const StdioRequest& request, UniqueFd end,
+                                UniqueFd& child_end) const {
   if ((request.io_uid != 0 || request.io_gid != 0) &&
       fchown(end.get(), request.io_uid, request.io_gid) != 0) {
     return Error::FromErrno("change owner of stdio pipe to {}:{}", request.io_uid, request.io_gid);
@@ -284,7 +286,9 @@ void Stdio::WhenReady(std::function<void(Status)> done) {
 
 std::vector<std::pair<int, int>> Stdio::ChildDescriptors() const {
   std::vector<std::pair<int, int>> descriptors;
-  if (impl_->child_stdin.is_open()) descriptors.emplace_back(impl_->child_stdin.get(), STDIN_FILENO);
+  if (impl_->child_stdin.is_open()) {
+    descriptors.emplace_back(impl_->child_stdin.get(), STDIN_FILENO);
+  }
   if (impl_->child_stdout.is_open()) {
     descriptors.emplace_back(impl_->child_stdout.get(), STDOUT_FILENO);
   }
@@ -338,7 +342,8 @@ void Stdio::ProcessExited() {
 }
 
 void Stdio::OnOutputDrained(std::function<void()> done) {
-  // Before the runtime was spawned nobody writes, and our own descriptors would keep the pipes open for ever.
+  // Before the runtime was spawned nobody writes, and our own descriptors would keep the pipes open
+  // for ever.
   if (impl_->open_outputs == 0 || !impl_->is_spawned) return done();
   impl_->on_drained = std::move(done);
 }

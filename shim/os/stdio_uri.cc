@@ -18,7 +18,8 @@ std::optional<int> HexDigit(char c) {
   return std::nullopt;
 }
 
-// RFC 3986 percent-decoding; in a query "+" is a space (HTML form encoding, which Go's net/url decodes).
+// RFC 3986 percent-decoding; in a query "+" is a space (HTML form encoding, which Go's net/url
+// decodes).
 Result<std::string> Decode(std::string_view text, bool in_query) {
   std::string decoded;
   decoded.reserve(text.size());

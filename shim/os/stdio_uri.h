@@ -1,5 +1,5 @@
-// The stdin, stdout and stderr fields of Create and Exec, parsed (shim-protocol section 5.1; containerd cio/io.go has
-// the forms that clients send). Pure.
+// The stdin, stdout and stderr fields of Create and Exec, parsed (containerd cio/io.go has the
+// forms that clients send). Pure.
 #pragma once
 
 #include <stddef.h>
@@ -21,15 +21,16 @@ enum class StdioKind {
 
 struct StdioUri {
   StdioKind kind = StdioKind::kNone;
-  std::string path;                            // absolute, decoded
-  std::vector<std::string> logger_arguments;   // kLogger: each key of the query once, followed by its first value
-  bool logger_must_report = false;             // binary-v2: closing descriptor 5 without a byte is a failure
+  std::string path;  // absolute, decoded
+  // kLogger: each key of the query once, followed by its first value.
+  std::vector<std::string> logger_arguments;
+  bool logger_must_report = false;  // binary-v2: closing descriptor 5 without a byte is a failure
 };
 
 inline constexpr size_t kStdioUriBytesMax = 32 * 1024;
 
-// kInvalidArgument: longer than kStdioUriBytesMax, unknown scheme, a host, a relative path, bad percent-encoding, a zero
-// byte, a query or fragment where none belongs.
+// kInvalidArgument: longer than kStdioUriBytesMax, unknown scheme, a host, a relative path, bad
+// percent-encoding, a zero byte, a query or fragment where none belongs.
 base::Result<StdioUri> ParseStdioUri(std::string_view text);
 
 }  // namespace bulwark::shim

@@ -7,7 +7,6 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -19,12 +18,9 @@ namespace {
 constexpr size_t kSpliceBytesMax = 64 * 1024;
 // Copies of one turn of the loop: a busy stream must not starve the others, nor the requests.
 constexpr int kStepsPerTurn = 16;
-// Below this a copy is as cheap as a splice, and it lets the pipe merge small writes into one page. Spliced, every line
-// would take one of the fifo's 16 slots, and 16 short lines would fill it.
+// Below this a copy is as cheap as a splice, and it lets the pipe merge small writes into one page.
+// Spliced, every line would take one of the fifo's 16 slots, and 16 short lines would fill it.
 constexpr int kSpliceBytesMin = 4096;
-// A pty does not always wake its writer when the slave's side has room again (its worker empties the buffer later).
-constexpr int64_t kTerminalRetryMsMin = 10;
-constexpr int64_t kTerminalRetryMsMax = 640;
 
 // One thread, one loop, and no copier keeps anything here between two calls: one buffer for all.
 std::array<char, 8192> shared_buffer;
@@ -83,7 +79,7 @@ void StreamCopier::Pump() {
   }
   // More is there: watching anew reports it even where the source is edge-triggered.
   StopWaiting();
-  WaitForSource();
+  pending_.empty() ? WaitForSource() : WaitForSink();
 }
 
 StreamCopier::Step StreamCopier::MoveOnce() {
@@ -123,7 +119,8 @@ StreamCopier::Step StreamCopier::Splice() {
 }
 
 StreamCopier::Step StreamCopier::ReadAndWrite() {
-  // Asked before reading, so that what is read can be handed on: nearly always nothing needs to be kept.
+  // Asked before reading, so that what is read can be handed on: nearly always nothing needs to be
+  // kept.
   if (!is_discarding_ && !IsWritable(sink_.fd.get())) return Step::kSinkFull;
   const ssize_t got = read(source_.fd.get(), shared_buffer.data(), shared_buffer.size());
   if (got < 0) return AfterEmptyRead(errno);
@@ -133,7 +130,8 @@ StreamCopier::Step StreamCopier::ReadAndWrite() {
   const auto size = static_cast<size_t>(got);
   const ssize_t put = write(sink_.fd.get(), shared_buffer.data(), size);
   if (put == got) {
-    // A short read emptied the source. Level-triggered readiness says so if not; an edge must be read to its end.
+    // A short read emptied the source. Level-triggered readiness says so if not; an edge must be
+    // read to its end.
     const bool is_empty = size < shared_buffer.size() && !source_.is_terminal;
     return is_empty ? Step::kSourceEmpty : Step::kMoved;
   }
@@ -184,32 +182,23 @@ void StreamCopier::WaitForSource() {
   waits_for_source_ = true;
 }
 
-// The source is not watched meanwhile: EPOLLIN or EPOLLHUP of it, which cannot be masked, would spin.
+// The source is not watched meanwhile: EPOLLIN or EPOLLHUP of it, which cannot be masked, would
+// spin.
 void StreamCopier::WaitForSink() {
   if (waits_for_source_) StopWaiting();
-  if (!waits_for_sink_) {
-    const uint32_t events = sink_.is_terminal ? EPOLLOUT | EPOLLET : EPOLLOUT;
-    const auto status = loop_.Watch(sink_.fd.get(), events, [this](uint32_t) { Pump(); });
-    if (!status) {
-      base::LogError("cannot watch stdio sink", {{"error", status.error().message()}});
-      return;
-    }
-    waits_for_sink_ = true;
-    retry_delay_ms_ = kTerminalRetryMsMin;
+  if (waits_for_sink_) return;
+  const uint32_t events = sink_.is_terminal ? EPOLLOUT | EPOLLET : EPOLLOUT;
+  const auto status = loop_.Watch(sink_.fd.get(), events, [this](uint32_t) { Pump(); });
+  if (!status) {
+    base::LogError("cannot watch stdio sink", {{"error", status.error().message()}});
+    return;
   }
-  if (sink_.is_terminal && retry_timer_ == 0) {
-    retry_timer_ = loop_.AddTimer(retry_delay_ms_, [this] {
-      retry_timer_ = 0;
-      Pump();
-    });
-    retry_delay_ms_ = std::min(retry_delay_ms_ * 2, kTerminalRetryMsMax);
-  }
+  waits_for_sink_ = true;
 }
 
 void StreamCopier::StopWaiting() {
   if (waits_for_source_) loop_.Unwatch(source_.fd.get());
   if (waits_for_sink_) loop_.Unwatch(sink_.fd.get());
-  if (retry_timer_ != 0) loop_.CancelTimer(std::exchange(retry_timer_, 0));
   waits_for_source_ = false;
   waits_for_sink_ = false;
 }

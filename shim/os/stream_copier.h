@@ -1,11 +1,10 @@
-// Copies one direction of a process's stdio on the event loop: container pipe → client's fifo or file, client's fifo →
-// container pipe, console master ↔ fifo. Uses splice(2) where the kernel can, else one small buffer shared by all
-// copiers. Never blocks; when the sink is full, the source is left alone until the sink takes more; when the sink fails,
-// the source is drained to nowhere, so that the container does not hang (containerd issue 12462).
-// Thread: the loop's. Precondition: SIGPIPE is ignored.
+// Copies one direction of a process's stdio on the event loop: container pipe → client's fifo or
+// file, client's fifo → container pipe, console master ↔ fifo. Uses splice(2) where the kernel can,
+// else one small buffer shared by all copiers. Never blocks; when the sink is full, the source is
+// left alone until the sink takes more; when the sink fails, the source is drained to nowhere, so
+// that the container does not hang (containerd issue 12462). Thread: the loop's. Precondition:
+// SIGPIPE is ignored.
 #pragma once
-
-#include <stdint.h>
 
 #include <functional>
 #include <string>
@@ -19,27 +18,30 @@ class StreamCopier {
  public:
   struct Source {
     base::UniqueFd fd;  // non-blocking
-    // A pty master: EIO means only that no slave is open now, so it is not the end, and readiness is watched
-    // edge-triggered (a hung-up master is level-ready for ever).
+    // A pty master: EIO means only that no slave is open now, so it is not the end, and readiness
+    // is watched edge-triggered (a hung-up master is level-ready for ever).
     bool is_terminal = false;
   };
   struct Sink {
     base::UniqueFd fd;          // non-blocking
-    base::UniqueFd keep_alive;  // a read end of the fifo `fd` writes to, held so that a vanished reader gives no EPIPE
+    // A read end of the fifo `fd` writes to, held so that a vanished reader gives no EPIPE.
+    base::UniqueFd keep_alive;
     bool is_terminal = false;
-    // Whether the source is to be drained when writing fails; otherwise (stdin) a failure ends the copy.
+    // Whether the source is to be drained when writing fails; otherwise (stdin) a failure ends the
+    // copy.
     bool drains_on_error = true;
   };
 
-  // `on_done` is called once, when the copy has ended by itself, after both sides were closed; it may destroy the copier.
+  // `on_done` is called once, when the copy has ended by itself, after both sides were closed; it
+  // may destroy the copier.
   StreamCopier(base::EventLoop& loop, Source source, Sink sink, std::function<void()> on_done);
   ~StreamCopier();
   StreamCopier(const StreamCopier&) = delete;
   StreamCopier& operator=(const StreamCopier&) = delete;
 
   void Start();
-  // From now on "nothing to read at this moment" is the end: for a terminal whose process has exited. May finish, and
-  // call `on_done`, before it returns.
+  // From now on "nothing to read at this moment" is the end: for a terminal whose process has
+  // exited. May finish, and call `on_done`, before it returns.
   void FinishWhenEmpty();
   // Closes both sides at once without calling `on_done`.
   void Close();
@@ -69,8 +71,6 @@ class StreamCopier {
   bool finish_when_empty_ = false;
   bool waits_for_source_ = false;
   bool waits_for_sink_ = false;
-  base::EventLoop::TimerId retry_timer_ = 0;  // terminal sinks only
-  int64_t retry_delay_ms_ = 0;
 };
 
 }  // namespace bulwark::shim

@@ -1,4 +1,5 @@
-// What several tests of this folder need: a loop that is turned until something holds, temporary directories, fifos.
+// What several tests of this folder need: a loop that is turned until something holds, temporary
+// directories, fifos.
 #pragma once
 
 #include <dirent.h>

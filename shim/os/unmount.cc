@@ -77,8 +77,9 @@ Result<Outcome> UnmountBelow(const std::string& rootfs, int flags) {
   return all;
 }
 
-// Whether something may be mounted below a rootfs where nothing is mounted: the mount table, which is long on a busy
-// node, is read only then. The common second unmount, by the `delete` command, finds an empty directory.
+// Whether something may be mounted below a rootfs where nothing is mounted: the mount table, which
+// is long on a busy node, is read only then. The common second unmount, by the `delete` command,
+// finds an empty directory.
 bool MayHaveMountsBelow(const std::string& rootfs) {
   const auto names = base::ListDirectory(rootfs, 1);
   if (names) return !names->empty();

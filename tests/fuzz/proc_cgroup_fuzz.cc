@@ -1,4 +1,5 @@
-// /proc/PID/cgroup and mount options, the texts that decide which directories are read and what is mounted.
+// /proc/PID/cgroup and mount options, the texts that decide which directories are read and what is
+// mounted.
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

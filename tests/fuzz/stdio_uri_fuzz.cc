@@ -1,4 +1,5 @@
-// The stdin, stdout and stderr fields of Create and Exec: whatever is accepted is an absolute path without zero bytes.
+// The stdin, stdout and stderr fields of Create and Exec: whatever is accepted is an absolute path
+// without zero bytes.
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
