@@ -93,3 +93,18 @@ oci_archive() {
   tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$work" -cf "$file" .
   rm -rf "$work"
 }
+
+# tamper_manifest LAYOUT NAME: changes the manifest of an image (not its content), as somebody with write access to a
+# registry could. Sets TAMPERED_DIGEST.
+tamper_manifest() {
+  local layout=$1 name=$2 hex work
+  hex=$(jq -r --arg name "$name" '.manifests[] | select(.annotations["org.opencontainers.image.ref.name"] == $name)
+    .digest | sub("sha256:"; "")' "$layout/index.json")
+  [ -n "$hex" ] || die "no image $name in $layout"
+  work=$(mktemp "$SCRATCH/manifest.XXXXXX")
+  jq -c '.annotations.tampered = "yes"' "$layout/blobs/sha256/$hex" >"$work"
+  hex=$(oci_add_blob "$layout" "$work")
+  oci_add_manifest "$layout" "$hex" "$name" "$(jq -cn --arg name "$name" '{"io.containerd.image.name": $name}')"
+  # shellcheck disable=SC2034  # result
+  TAMPERED_DIGEST="sha256:$hex"
+}
