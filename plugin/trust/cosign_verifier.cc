@@ -107,8 +107,11 @@ std::string DescribeKeys(const std::vector<AuthorityKey>& keys) {
 policy::ReasonStep NothingFound(const SignatureEvidence& evidence, const std::vector<AuthorityKey>& keys) {
   policy::ReasonStep step{"signature", false, std::string(reason::kSignatureMissing), "", evidence.searched};
   step.detail = fmt::format("no signature found; looked for one by {}", DescribeKeys(keys));
-  if (!evidence.problems.empty()) {
-    step.code = evidence.is_cut ? reason::kSignatureLimit : reason::kSignatureInvalid;
+  if (evidence.is_cut) {
+    step.code = reason::kSignatureLimit;
+    step.detail = "there is more trust material than is looked at, and none of what was looked at signs this image";
+  } else if (!evidence.problems.empty()) {
+    step.code = reason::kSignatureInvalid;
     step.detail = fmt::format("{}: {}", evidence.problems.front().source, evidence.problems.front().problem);
   }
   return step;

@@ -113,7 +113,7 @@ void JudgeFindings(const ScanRequirement& requirement, const ScanReport& report,
   step.satisfied = blocking.empty();
   if (!blocking.empty()) {
     step.code = reason::kScanFindings;
-    step.detail = CountBySeverity(blocking) + ": " + NameWorst(std::move(blocking));
+    step.detail = fmt::format("{}: {}", CountBySeverity(blocking), NameWorst(blocking));
     return;
   }
   step.code = reason::kOk;
