@@ -73,13 +73,21 @@ base::Status CheckCharacters(const std::string& path, std::string_view text) {
 // Builds the tree of one document. The first offence is kept, and everything after it is ignored.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  TreeBuilder(const std::string& path, size_t* nodes) : path_(path), nodes_(nodes) {}
+  TreeBuilder(const std::string& path, std::string_view text, size_t* nodes) : path_(path), text_(text), nodes_(nodes) {}
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    if (YamlNode* node = Add(mark, "", anchor)) node->kind = YamlNode::Kind::kNull;
+    YamlNode* node = Add(mark, "", anchor);
+    if (node == nullptr) return;
+    node->kind = YamlNode::Kind::kNull;
+    // yaml-cpp gives the position of whatever follows; of a value that is missing, the key's is the one that helps.
+    if (open_.empty() || open_.back()->kind != YamlNode::Kind::kMapping) return;
+    const std::vector<YamlNode>& siblings = open_.back()->items;
+    if (siblings.size() % 2 != 0) return;
+    node->line = siblings[siblings.size() - 2].line;
+    node->column = siblings[siblings.size() - 2].column;
   }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
@@ -92,6 +100,7 @@ class TreeBuilder : public YAML::EventHandler {
     node->kind = YamlNode::Kind::kScalar;
     node->text = value;
     node->is_plain = tag == "?";
+    if (!IsQuoteClosed(mark)) Refuse(mark, "the quote is not closed");
     if (node->is_plain && value == "<<") Refuse(mark, "merge keys are not allowed in policies; write the keys out");
   }
 
@@ -111,6 +120,20 @@ class TreeBuilder : public YAML::EventHandler {
  private:
   void Refuse(const YAML::Mark& mark, std::string_view message) {
     if (!error_) error_ = ErrorAt(path_, {mark.line + 1, mark.column + 1}, message);
+  }
+
+  // yaml-cpp takes the end of the file for a closing quote, so that a file cut short would be read as if it were whole.
+  bool IsQuoteClosed(const YAML::Mark& mark) const {
+    if (mark.pos < 0 || static_cast<size_t>(mark.pos) >= text_.size()) return true;
+    const std::string_view rest = text_.substr(static_cast<size_t>(mark.pos));
+    const char quote = rest.front();
+    if (quote != '\'' && quote != '"') return true;
+    for (size_t i = 1; i < rest.size(); ++i) {
+      const bool is_doubled = quote == '\'' && i + 1 < rest.size() && rest[i + 1] == quote;
+      if (rest[i] == quote && !is_doubled) return true;
+      if (rest[i] == quote || (rest[i] == '\\' && quote == '"')) i++;
+    }
+    return false;
   }
 
   // Appends a node below the innermost open collection (or as the root); nullptr once the document is refused.
@@ -142,6 +165,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   const std::string& path_;
+  const std::string_view text_;
   size_t* const nodes_;
   YamlNode root_;
   std::vector<YamlNode*> open_;
@@ -154,7 +178,7 @@ base::Result<std::vector<YamlNode>> ReadDocuments(const std::string& path, std::
   std::vector<YamlNode> documents;
   size_t nodes = 0;
   while (true) {
-    TreeBuilder builder(path, &nodes);
+    TreeBuilder builder(path, text, &nodes);
     if (!parser.HandleNextDocument(builder)) return documents;
     if (builder.error()) return *builder.error();
     YamlNode root = builder.TakeRoot();

@@ -19,7 +19,7 @@ struct YamlNode {
 
   Kind kind = Kind::kNull;
   int line = 0;    // from 1
-  int column = 0;  // from 1, in characters
+  int column = 0;  // from 1, in bytes
   std::string text;        // kScalar
   bool is_plain = false;   // kScalar: not quoted, so it may be a number or a bool
   std::vector<YamlNode> items;  // kSequence: the elements; kMapping: key, value, key, value …
