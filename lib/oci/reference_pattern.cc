@@ -149,6 +149,8 @@ base::Result<ReferencePattern> ReferencePattern::Parse(std::string_view text) {
       return Malformed(text, "a host is literal or exactly \"*\"");
     }
     std::tie(pattern.host_, path) = SplitHost(rest);
+    // "docker.io/**" means all of Docker Hub; only a single name there is below library/.
+    if (path == "library/**" && rest.find("library/") == std::string_view::npos) path = "**";
     if (!IsHost(pattern.host_)) return Malformed(text, "invalid host");
   }
   pattern.segments_ = SplitSegments(path);
