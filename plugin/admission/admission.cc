@@ -50,6 +50,10 @@ base::Result<profiles::HardeningRequest> RequestOf(const policy::Profile& profil
   return request;
 }
 
+std::string DescribeChanges(const std::vector<std::string>& changes) {
+  return changes.empty() ? "nothing to tighten" : fmt::format("{}", fmt::join(changes, "; "));
+}
+
 // Tightens the spec as the rule's profile says. On success `spec` is replaced.
 policy::ReasonStep Harden(const policy::Rule& rule, const ProfileSource& source, std::string& spec) {
   policy::ReasonStep step{"profile", true, std::string(reason::kOk), "", {}};
@@ -58,8 +62,16 @@ policy::ReasonStep Harden(const policy::Rule& rule, const ProfileSource& source,
   auto hardened = profiles::HardenRuntimeSpec(spec, *request);
   if (!hardened) return HardeningFailed(hardened.error());
   spec = std::move(hardened->spec_json);
-  step.detail = hardened->changes.empty() ? "nothing to tighten" : fmt::format("{}", fmt::join(hardened->changes, "; "));
+  step.detail = DescribeChanges(hardened->changes);
   return step;
+}
+
+// Holds the exec's process to its container's. On success `spec` is replaced.
+policy::ReasonStep HardenExec(const ExecRequest& request, std::string& spec) {
+  auto hardened = profiles::HardenProcessSpec(request.process_spec, request.container_process_spec);
+  if (!hardened) return HardeningFailed(hardened.error());
+  spec = std::move(hardened->spec_json);
+  return {"profile", true, std::string(reason::kOk), DescribeChanges(hardened->changes), {}};
 }
 
 void FillProcess(const ProcessFacts& facts, bool terminal, bool has_stdin, v1::ProcessRef* out) {
@@ -159,13 +171,7 @@ Answer Admission::AdmitExec(const ExecRequest& request) {
     steps.push_back(policy::MatchExec(rule != nullptr ? rule->exec : none,
                                       {facts->argv, request.terminal, request.has_stdin, facts->uid}));
     if (rule != nullptr && rule->mode == policy::Mode::kEnforce) {
-      auto hardened = profiles::HardenProcessSpec(request.process_spec, request.container_process_spec);
-      if (hardened) {
-        spec = std::move(hardened->spec_json);
-        for (const std::string& change : hardened->changes) steps.back().detail += "; " + change;
-      } else {
-        steps.push_back(HardeningFailed(hardened.error()));
-      }
+      steps.push_back(HardenExec(request, spec));
     }
   }
   (*record.mutable_attributes())["create_decision_id"] = container.decision_id;
