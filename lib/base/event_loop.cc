@@ -52,8 +52,8 @@ struct EventLoop::Impl {
   std::unordered_map<TimerId, int64_t> timer_deadlines;
   TimerId last_timer = 0;
 
-  // What epoll_wait returned and is not handled yet: it outlives a turn that Stop() cut short, so that an
-  // edge-triggered event is never lost.
+  // What epoll_wait returned and is not handled yet: it outlives a turn that Stop() cut short, so
+  // that an edge-triggered event is never lost.
   std::array<epoll_event, kEventsPerTurn> ready{};
   size_t ready_next = 0;
   size_t ready_count = 0;

@@ -20,7 +20,8 @@ namespace {
 
 constexpr size_t kReadChunk = 4096;
 
-// O_NONBLOCK, so that a fifo or a device put in the file's place cannot hang the open; it changes nothing for files.
+// O_NONBLOCK, so that a fifo or a device put in the file's place cannot hang the open; it changes
+// nothing for files.
 constexpr int kReadFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 
 Error TooLarge(std::string_view name, size_t max_bytes) {
@@ -34,8 +35,10 @@ Result<std::string> ReadToEnd(int fd, std::string_view name, size_t expected, si
   for (;;) {
     if (used == text.size()) {
       if (used > max_bytes) return TooLarge(name, max_bytes);
-      // One byte beyond what is expected or allowed, so that the end (or the excess) shows in the same read.
-      const size_t want = used == 0 ? std::max(expected, size_t{1}) : used + std::max(used, kReadChunk);
+      // One byte beyond what is expected or allowed, so that the end (or the excess) shows in the
+      // same read.
+      const size_t want =
+          used == 0 ? std::max(expected, size_t{1}) : used + std::max(used, kReadChunk);
       text.resize(std::min(want, max_bytes) + 1);
     }
     const ssize_t got = read(fd, text.data() + used, text.size() - used);
@@ -76,7 +79,8 @@ Result<std::string> ReadFile(const std::string& path, size_t max_bytes) {
   return ReadRegular(file, path, max_bytes);
 }
 
-Result<std::string> ReadFileBeneath(const UniqueFd& dir, const std::string& name, size_t max_bytes) {
+Result<std::string> ReadFileBeneath(const UniqueFd& dir, const std::string& name,
+                                    size_t max_bytes) {
   open_how how{};
   how.flags = static_cast<uint64_t>(kReadFlags);
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
@@ -110,7 +114,8 @@ Status WriteAll(int fd, std::string_view bytes) {
 
 Status ReplaceFile(const std::string& path, std::string_view bytes, mode_t mode, bool durable) {
   const std::string temporary = fmt::format("{}.tmp.{}", path, getpid());
-  // A leftover of a process that had our id and crashed. O_EXCL below refuses whatever else comes in between.
+  // A leftover of a process that had our id and crashed. O_EXCL below refuses whatever else comes
+  // in between.
   if (unlink(temporary.c_str()) != 0 && errno != ENOENT) {
     return Error::FromErrno("unlink {}", temporary);
   }

@@ -26,10 +26,11 @@ Result<std::string> ReadPseudoFile(const std::string& path, size_t max_bytes);
 // Writes all bytes, retrying on short writes and EINTR.
 Status WriteAll(int fd, std::string_view bytes);
 // Replaces `path` atomically: writes "<path>.tmp.<pid>", renames it over; with `durable`, fsyncs file and directory.
+// The file gets `mode` whatever the umask. Not for one path by two threads at once.
 Status ReplaceFile(const std::string& path, std::string_view bytes, mode_t mode, bool durable);
 
 Result<UniqueFd> OpenDirectory(const std::string& path);
-// mkdir -p. Existing directories are left as they are.
+// mkdir -p. Existing directories are left as they are; new ones get `mode` less the umask.
 Status MakeDirectories(const std::string& path, mode_t mode);
 // Sorted names, without "." and "..". kResourceExhausted if there are more than `max_entries`.
 Result<std::vector<std::string>> ListDirectory(const std::string& path, size_t max_entries);

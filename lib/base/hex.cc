@@ -34,7 +34,8 @@ Result<std::string> HexDecode(std::string_view digits) {
     const int high = DigitValue(digits[i]);
     const int low = DigitValue(digits[i + 1]);
     if (high < 0 || low < 0) {
-      return Error::Make(Code::kInvalidArgument, "decode hexadecimal: not a digit near offset {}", i);
+      return Error::Make(Code::kInvalidArgument, "decode hexadecimal: not a digit near offset {}",
+                         i);
     }
     bytes.push_back(static_cast<char>(high * 16 + low));
   }

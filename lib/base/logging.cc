@@ -13,7 +13,8 @@
 namespace bulwark::base {
 namespace {
 
-// PIPE_BUF (pipe(7)): up to here a write to a pipe is atomic, and never blocks once poll(2) calls the pipe writable.
+// PIPE_BUF (pipe(7)): up to here a write to a pipe is atomic, and never blocks once poll(2) calls
+// the pipe writable.
 constexpr size_t kLineBytesMax = 4096;
 
 std::atomic<int> sink_fd{STDERR_FILENO};
@@ -51,8 +52,8 @@ bool NeedsNoQuotes(char c) {
          strchr("-._/@^+:", c) != nullptr;
 }
 
-// Quoted unless plain. Everything that is not printable ASCII is escaped, so a value can neither end the line nor send
-// control sequences to a terminal.
+// Quoted unless plain. Everything that is not printable ASCII is escaped, so a value can neither
+// end the line nor send control sequences to a terminal.
 void Line::PutValue(std::string_view value) {
   const bool plain = !value.empty() && std::all_of(value.begin(), value.end(), [](char c) {
     return c != '\0' && NeedsNoQuotes(c);
@@ -83,8 +84,8 @@ void Line::PutValue(std::string_view value) {
   Put('"');
 }
 
-// RFC 3339 in UTC, by hand: gmtime_r would load the time zone database. The date follows from the day count in a
-// calendar of 400-year cycles that begin on 1 March.
+// RFC 3339 in UTC, by hand: gmtime_r would load the time zone database. The date follows from the
+// day count in a calendar of 400-year cycles that begin on 1 March.
 void PutTime(Line& line) {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
@@ -150,7 +151,8 @@ void Log(LogLevel level, std::string_view message, std::initializer_list<LogFiel
     line.PutValue(value);
   }
   const std::string_view text = line.Finish();
-  // Asked first instead of setting O_NONBLOCK, which would change the descriptor for everyone who shares it.
+  // Asked first instead of setting O_NONBLOCK, which would change the descriptor for everyone who
+  // shares it.
   pollfd sink{sink_fd.load(), POLLOUT, 0};
   if (poll(&sink, 1, 0) == 1 && sink.revents == POLLOUT) {
     [[maybe_unused]] const ssize_t written = write(sink.fd, text.data(), text.size());

@@ -1,5 +1,5 @@
-// Random bytes from the kernel's generator (getrandom(2)). Blocks only before the kernel has seeded it at boot.
-// Thread-safe.
+// Random bytes from the kernel's generator (getrandom(2)). Blocks only before the kernel has seeded
+// it at boot. Thread-safe.
 #pragma once
 
 #include <stddef.h>

@@ -24,7 +24,8 @@ int64_t MonotonicMillis() {
   return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
 }
 
-// Input as a file in memory: complete before the child starts, so there is no pipe to feed and no SIGPIPE to catch.
+// Input as a file in memory: complete before the child starts, so there is no pipe to feed and no
+// SIGPIPE to catch.
 Result<UniqueFd> InputFile(std::string_view input) {
   UniqueFd file(memfd_create("stdin", MFD_CLOEXEC));
   if (!file.is_open()) return Error::FromErrno("create input");
@@ -33,8 +34,9 @@ Result<UniqueFd> InputFile(std::string_view input) {
   return file;
 }
 
-// Reads what is there now, though not for ever: a child that never stops writing must still meet its deadline. False at
-// the end of the output. What is beyond `max_bytes` is read and dropped, so that the child never waits for us.
+// Reads what is there now, though not for ever: a child that never stops writing must still meet
+// its deadline. False at the end of the output. What is beyond `max_bytes` is read and dropped, so
+// that the child never waits for us.
 Result<bool> Drain(const UniqueFd& pipe, size_t max_bytes, std::string& output) {
   char chunk[4096];
   for (int turn = 0; turn < kChunksPerTurn; ++turn) {

@@ -33,7 +33,7 @@ TEST(UniqueFdTest, MovesWithoutClosingAndSurvivesSelfMove) {
   fd = std::move(alias);
   EXPECT_EQ(fd.get(), number);
   UniqueFd other(std::move(fd));
-  EXPECT_FALSE(fd.is_open());  // NOLINT(bugprone-use-after-move): the state after a move is promised
+  EXPECT_FALSE(fd.is_open());  // NOLINT(bugprone-use-after-move): this state is promised
   EXPECT_EQ(other.get(), number);
   UniqueFd third = OpenNull();
   const int replaced = third.get();

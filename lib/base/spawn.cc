@@ -19,11 +19,13 @@
 
 #include "lib/base/cleanup.h"
 
-// The child shares our memory until execve, so nothing that keeps books on memory or threads may run in it: its code is
-// not instrumented by sanitizers, and it makes system calls only through syscall(2), which sanitizers do not intercept.
+// The child shares our memory until execve, so nothing that keeps books on memory or threads may
+// run in it: its code is not instrumented by sanitizers, and it makes system calls only through
+// syscall(2), which sanitizers do not intercept.
 #define BULWARK_CHILD_CODE __attribute__((no_sanitize("address", "thread", "undefined"), noinline))
 
-// glibc's clone(2) by its second name: ThreadSanitizer takes every call by the first name for a fork, which it is not.
+// glibc's clone(2) by its second name: ThreadSanitizer takes every call by the first name for a
+// fork, which it is not.
 extern "C" int __clone(int (*run)(void*), void* stack_top, int flags, void* argument, ...);
 
 namespace bulwark::base {
@@ -65,7 +67,8 @@ BULWARK_CHILD_CODE void Fail(ChildPlan* plan, const char* step) {
   syscall(SYS_exit_group, 127);
 }
 
-// First moves every source above all targets, so that no target overwrites a source still needed ({5,0},{0,5}).
+// First moves every source above all targets, so that no target overwrites a source still needed
+// ({5,0},{0,5}).
 BULWARK_CHILD_CODE void MapDescriptors(ChildPlan* plan) {
   const int first_free = plan->mappings[plan->mapping_count - 1].target + 1;
   for (size_t i = 0; i < plan->mapping_count; ++i) {
@@ -175,7 +178,8 @@ void ReapFailed(const UniqueFd& pidfd) {
   }
 }
 
-// Clones with every signal blocked: a handler of ours must not run in the child, which shares our memory.
+// Clones with every signal blocked: a handler of ours must not run in the child, which shares our
+// memory.
 Result<SpawnedProcess> CloneChild(ChildPlan& plan) {
   void* stack = mmap(nullptr, kChildStackBytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);

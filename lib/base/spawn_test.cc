@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -87,7 +88,8 @@ TEST(SpawnTest, ArgvZeroIsSearchedInPath) {
 TEST(SpawnTest, OnlyMappedDescriptorsReachTheChild) {
   const UniqueFd leaky(open("/dev/null", O_RDONLY));  // not close-on-exec, on purpose
   const UniqueFd mapped(open("/dev/zero", O_RDONLY | O_CLOEXEC));
-  SpawnOptions options = Shell("for f in /proc/$$/fd/*; do readlink $f; done; readlink /proc/$$/fd/9");
+  SpawnOptions options =
+      Shell("for f in /proc/$$/fd/*; do readlink $f; done; readlink /proc/$$/fd/9");
   options.descriptors = {{mapped.get(), 9}};
   const std::string output = OutputOf(options);
   EXPECT_EQ(output.find("/dev/null\npipe:["), 0U) << output;

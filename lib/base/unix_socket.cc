@@ -11,7 +11,7 @@ namespace bulwark::base {
 namespace {
 
 constexpr int kSocketFlags = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
-constexpr size_t kDescriptorsSeenMax = 8;  // room to notice, and close, descriptors that should not be there
+constexpr size_t kDescriptorsSeenMax = 8;  // room to notice, and close, those that should not be
 constexpr size_t kMessageBytesMax = 4096;  // runc sends the console's name along
 
 Result<sockaddr_un> AddressOf(const std::string& path) {
@@ -77,7 +77,8 @@ Result<UniqueFd> ConnectUnix(const std::string& path) {
   ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
   UniqueFd connection(socket(AF_UNIX, kSocketFlags, 0));
   if (!connection.is_open()) return Error::FromErrno("create socket");
-  // Non-blocking from the start: with a full backlog this fails with EAGAIN instead of waiting for ever (unix(7)).
+  // Non-blocking from the start: with a full backlog this fails with EAGAIN instead of waiting for
+  // ever (unix(7)).
   if (connect(connection.get(), Generic(address), sizeof address) != 0) {
     return Error::FromErrno("connect to {}", path);
   }

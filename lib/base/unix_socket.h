@@ -20,7 +20,7 @@ struct PeerCredentials {
 // on is replaced; one that somebody answers on gives kAlreadyExists; anything else at the path gives kFailedPrecondition.
 Result<UniqueFd> ListenUnix(const std::string& path, mode_t mode);
 
-// Connects to `path`; non-blocking from then on. kNotFound, or kUnavailable when nobody listens.
+// Connects to `path`; never blocks. kNotFound, or kUnavailable when nobody listens or the listener's backlog is full.
 Result<UniqueFd> ConnectUnix(const std::string& path);
 
 // Accepts one connection, non-blocking. kUnavailable when none waits.
@@ -30,7 +30,7 @@ Result<UniqueFd> AcceptUnix(int listener);
 Result<PeerCredentials> PeerOf(int fd);
 
 // Receives exactly one descriptor sent with SCM_RIGHTS (as runc and crun send a console); more than one, or none, or a
-// truncated control message is an error and leaks nothing.
+// truncated control message is kInvalidArgument and leaks nothing; kUnavailable when nothing has arrived yet.
 Result<UniqueFd> ReceiveDescriptor(int fd);
 
 }  // namespace bulwark::base

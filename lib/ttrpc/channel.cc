@@ -106,8 +106,8 @@ void Channel::WriteQueued() {
   ReleaseFlushed();
 }
 
-// Shuts the socket down both ways: what the peer has sent already can still be read, and then comes the end, so that
-// every broken connection goes the same way as one that the peer closed.
+// Shuts the socket down both ways: what the peer has sent already can still be read, and then comes
+// the end, so that every broken connection goes the same way as one that the peer closed.
 void Channel::BreakOutput() {
   output_broken_ = true;
   queue_.clear();

@@ -1,9 +1,10 @@
-// One ttrpc connection, as client and server share it: frames in, frames out, bounded buffers. Only for client.cc and
-// server.cc, which derive from it.
+// One ttrpc connection, as client and server share it: frames in, frames out, bounded buffers. Only
+// for client.cc and server.cc, which derive from it.
 //
-// Idle, it holds no buffer: input is decoded from the stack, output goes straight to the socket while that takes it.
-// Life of a channel: open; input ended (the peer sends no more, answers can still go out); output broken (nothing can be
-// sent, what has arrived is still read); closed (no hook runs any more). Thread: the loop's. Must live in a shared_ptr.
+// Idle, it holds no buffer: input is decoded from the stack, output goes straight to the socket
+// while that takes it. Life of a channel: open; input ended (the peer sends no more, answers can
+// still go out); output broken (nothing can be sent, what has arrived is still read); closed (no
+// hook runs any more). Thread: the loop's. Must live in a shared_ptr.
 #pragma once
 
 #include <stddef.h>
@@ -29,8 +30,8 @@ namespace bulwark::ttrpc {
 struct ChannelLimits {
   // More unsent output than this breaks the output: the peer does not read.
   size_t output_bytes_max = 8 << 20;
-  // With more unsent output than this, nothing is read: the peer is slow. Only for the side that answers: if both sides
-  // did it, they could wait for each other for ever.
+  // With more unsent output than this, nothing is read: the peer is slow. Only for the side that
+  // answers: if both sides did it, they could wait for each other for ever.
   size_t pause_reading_bytes = SIZE_MAX;
 };
 
@@ -49,7 +50,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   base::Status Open();
   // Drops unsent output. No hook runs after this.
   void Close();
-  // Writes a frame, or queues what the socket does not take. A frame for a broken output is dropped. Runs no hook.
+  // Writes a frame, or queues what the socket does not take. A frame for a broken output is
+  // dropped. Runs no hook.
   void Send(std::string frame);
   // Holds `token` until everything queued so far is written, or never will be.
   void HoldUntilFlushed(std::shared_ptr<void> token);

@@ -25,12 +25,13 @@ struct CallOptions {
 class Client {
  public:
   // The response's payload, or: the server's status as an Error with its code; kUnavailable when the connection broke
-  // before the answer came (the server may or may not have acted); kResourceExhausted for a request over 4 MiB.
+  // before the answer came (the server may or may not have acted); kResourceExhausted for a request or a response over
+  // 4 MiB; kInternal for a response that cannot be decoded. A server that lets 8 MiB of requests wait is disconnected.
   using Callback = std::function<void(base::Result<std::string> payload)>;
 
   // Takes a connected socket. `on_close` runs once, when the connection is gone, after every pending call has failed.
   Client(base::EventLoop& loop, base::UniqueFd socket, std::function<void()> on_close);
-  // Pending callbacks are dropped without being run.
+  // Pending callbacks are dropped without being run. Safe in any of the client's own callbacks. The loop must outlive it.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;

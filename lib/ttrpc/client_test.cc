@@ -229,10 +229,11 @@ TEST_F(ClientTest, ManyCallsOnOneConnectionAllGetTheirAnswer) {
   int sent = 0;
   RunUntil([&] {
     for (; sent < kCalls && client->pending_calls() < 500; ++sent) {
-      client->Call("s", "echo", std::to_string(sent), {}, [&, id = sent](const Result<std::string>& result) {
-        EXPECT_EQ(*result, std::to_string(id));
-        ++answered;
-      });
+      client->Call("s", "echo", std::to_string(sent), {},
+                   [&, id = sent](const Result<std::string>& result) {
+                     EXPECT_EQ(*result, std::to_string(id));
+                     ++answered;
+                   });
     }
     return answered == kCalls;
   });

@@ -30,18 +30,20 @@ struct FrameHeader {
 
 struct Frame {
   FrameHeader header;
-  std::string_view payload;   // valid until the decoder's next call, and as long as the input it was given
-  bool is_oversized = false;  // longer than kFramePayloadBytesMax: payload is empty, its bytes are skipped
+  std::string_view payload;   // valid until the decoder's next call, and as long as its input
+  bool is_oversized = false;  // over kFramePayloadBytesMax: payload is empty, its bytes are skipped
 };
 
 // Writes kFrameHeaderBytes bytes to `out`.
 void EncodeFrameHeader(const FrameHeader& header, char* out);
 
-// Cuts a byte stream into frames. Holds memory only while a frame is incomplete, and no more than about twice what has
-// arrived of it: an announced length is not believed. An oversized frame is reported as soon as its header is there.
+// Cuts a byte stream into frames. Holds memory only while a frame is incomplete, and no more than
+// about twice what has arrived of it: an announced length is not believed. An oversized frame is
+// reported as soon as its header is there.
 class FrameDecoder {
  public:
-  // The next frame. Takes what it used off the front of `input`; nullopt when `input` is used up. Call it until then.
+  // The next frame. Takes what it used off the front of `input`; nullopt when `input` is used up.
+  // Call it until then.
   std::optional<Frame> Next(std::string_view& input);
 
   // Whether the stream ends inside a frame if it ends here.

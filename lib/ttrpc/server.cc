@@ -221,7 +221,8 @@ void Server::Impl::OnListenerReady() {
       Admit(*std::move(accepted));
       continue;
     }
-    // Out of descriptors or memory: the waiting connection keeps the listener readable, so look away for a while.
+    // Out of descriptors or memory: the waiting connection keeps the listener readable, so look
+    // away for a while.
     if (accepted.error().code() != Code::kUnavailable) PauseAccepting();
     return;
   }
@@ -275,7 +276,8 @@ void Server::StopAccepting() { impl_->CloseListener(); }
 size_t Server::connection_count() const { return impl_->connections.size(); }
 
 void Server::FlushThen(std::function<void()> done) {
-  // Every connection with unsent output holds the token; when the last lets go of it, all is written or gone.
+  // Every connection with unsent output holds the token; when the last lets go of it, all is
+  // written or gone.
   const std::shared_ptr<void> token(
       nullptr, [&loop = impl_->loop, done = std::move(done)](void*) { loop.Post(done); });
   for (const auto& [key, connection] : impl_->connections) connection->HoldUntilFlushed(token);

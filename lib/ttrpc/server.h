@@ -1,6 +1,10 @@
 // A ttrpc server on an event loop: unary calls, answered in any order (containerd/ttrpc PROTOCOL.md). Knows frames and
 // peers, not services: one handler gets every call and dispatches by name.
-// Thread: the loop's, Responder included.
+// Thread: the loop's, Responder included. The loop must outlive the Server.
+//
+// A peer is served whatever it does: requests of one that has gone are still done, one that half-closes still gets its
+// answers, one that reads slowly is not read from while 1 MiB of answers wait for it, and one that lets 8 MiB wait is
+// disconnected.
 #pragma once
 
 #include <stdint.h>
@@ -66,7 +70,8 @@ class Server {
   // Closes the listener; connections and their calls go on.
   void StopAccepting();
   size_t connection_count() const;
-  // Calls `done` once every answer given so far has been written to its socket (or its connection is gone).
+  // Calls `done` once every answer given so far has been written to its socket (or its connection is gone); never before
+  // this returns. A peer that does not read can hold it up for ever: bound the wait with a timer.
   void FlushThen(std::function<void()> done);
 
  private:

@@ -163,7 +163,9 @@ TEST_F(ServerTest, ASlowPeerIsNotReadFromUntilItReads) {
   EXPECT_LT(calls_seen_, 10);
   EXPECT_EQ(server_->connection_count(), 1U);
   const int seen_while_blocked = calls_seen_;
-  for (int i = 0; i < seen_while_blocked; ++i) EXPECT_EQ(NextAnswer(peer)->payload.size(), 500'000U);
+  for (int i = 0; i < seen_while_blocked; ++i) {
+    EXPECT_EQ(NextAnswer(peer)->payload.size(), 500'000U);
+  }
   RunUntil([&] { return calls_seen_ > seen_while_blocked || !peer.Receive(); });
   EXPECT_GT(calls_seen_, seen_while_blocked);
 }

@@ -9,7 +9,8 @@
 namespace bulwark::ttrpc {
 namespace {
 
-// Length of the well-formed UTF-8 sequence at the front of `text` (RFC 3629, section 4), 0 if there is none.
+// Length of the well-formed UTF-8 sequence at the front of `text` (RFC 3629, section 4), 0 if there
+// is none.
 size_t SequenceLength(std::string_view text) {
   const auto byte = [&](size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
@@ -50,7 +51,8 @@ std::string ValidUtf8(std::string_view text) {
 containerd::ttrpc::Status StatusFromError(const base::Error& error) {
   containerd::ttrpc::Status status;
   status.set_code(static_cast<int32_t>(error.code()));
-  status.set_message(ValidUtf8(std::string_view(error.message()).substr(0, kStatusMessageBytesMax)));
+  status.set_message(
+      ValidUtf8(std::string_view(error.message()).substr(0, kStatusMessageBytesMax)));
   return status;
 }
 

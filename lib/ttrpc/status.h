@@ -1,4 +1,5 @@
-// base::Error to and from the status of a ttrpc response (google.rpc.Status). The only place where the two meet.
+// base::Error to and from the status of a ttrpc response (google.rpc.Status). The only place where
+// the two meet.
 #pragma once
 
 #include "containerd/ttrpc.pb.h"
@@ -8,11 +9,12 @@ namespace bulwark::ttrpc {
 
 inline constexpr size_t kStatusMessageBytesMax = 16 * 1024;
 
-// The message is cut at kStatusMessageBytesMax, and bytes that are not UTF-8 become '?': protobuf decoders refuse a
-// response whose strings are not UTF-8, and an error message may quote anything.
+// The message is cut at kStatusMessageBytesMax, and bytes that are not UTF-8 become '?': protobuf
+// decoders refuse a response whose strings are not UTF-8, and an error message may quote anything.
 containerd::ttrpc::Status StatusFromError(const base::Error& error);
 
-// Whether a response with this status is a success: code 0, which is also what an absent status reads as.
+// Whether a response with this status is a success: code 0, which is also what an absent status
+// reads as.
 bool IsOk(const containerd::ttrpc::Status& status);
 
 // Never OK: a code outside 1..16 becomes kUnknown.

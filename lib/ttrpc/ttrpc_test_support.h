@@ -1,5 +1,5 @@
-// What the client's and the server's tests share: a server in a temporary directory, and a raw peer that writes any
-// bytes it likes. Everything runs on one loop in the test's thread.
+// What the client's and the server's tests share: a server in a temporary directory, and a raw peer
+// that writes any bytes it likes. Everything runs on one loop in the test's thread.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -28,8 +28,10 @@ class RawPeer {
   // Writes as much as the socket takes; returns how much.
   size_t Send(const std::string& bytes);
   // A request frame of service "s" for `method`.
-  static std::string Request(uint32_t stream_id, const std::string& method, const std::string& payload);
-  static std::string RawFrame(uint32_t length, uint32_t stream_id, uint8_t type, const std::string& payload);
+  static std::string Request(uint32_t stream_id, const std::string& method,
+                             const std::string& payload);
+  static std::string RawFrame(uint32_t length, uint32_t stream_id, uint8_t type,
+                              const std::string& payload);
 
   struct Answer {
     uint32_t stream_id = 0;
@@ -68,8 +70,9 @@ class TtrpcTest : public testing::Test {
   std::string path_;
   std::unique_ptr<base::EventLoop> loop_;
   std::unique_ptr<Server> server_;
-  // What the server does: "echo" answers with the payload, "hold" keeps the responder in held_, "fail" answers kNotFound,
-  // "drop" lets the responder go, "big" answers with as many bytes as the payload's number says.
+  // What the server does: "echo" answers with the payload, "hold" keeps the responder in held_,
+  // "fail" answers kNotFound, "drop" lets the responder go, "big" answers with as many bytes as the
+  // payload's number says.
   std::vector<std::pair<ServerCall, Responder>> held_;
   int calls_seen_ = 0;
   ServerCall last_call_;

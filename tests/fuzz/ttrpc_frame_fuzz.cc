@@ -1,4 +1,5 @@
-// The ttrpc frame decoder must give the same frames however the bytes are cut into pieces, and use all of them.
+// The ttrpc frame decoder must give the same frames however the bytes are cut into pieces, and use
+// all of them.
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -21,7 +22,8 @@ std::string Decode(std::string_view bytes, size_t piece) {
     bytes.remove_prefix(take);
     while (const auto frame = decoder.Next(input)) {
       if (!frame->is_oversized && frame->payload.size() != frame->header.length) abort();
-      if (frame->is_oversized != (frame->header.length > bulwark::ttrpc::kFramePayloadBytesMax)) abort();
+      const bool is_over = frame->header.length > bulwark::ttrpc::kFramePayloadBytesMax;
+      if (frame->is_oversized != is_over) abort();
       char header[bulwark::ttrpc::kFrameHeaderBytes];
       EncodeFrameHeader(frame->header, header);
       seen.append(header, sizeof header).append(frame->payload);

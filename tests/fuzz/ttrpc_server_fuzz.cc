@@ -1,5 +1,6 @@
-// A whole ttrpc server fed raw bytes over a socket, and a client fed the same bytes as if a server had sent them. Neither
-// may crash, hang, keep the connection after the peer has gone, or leave a call of its own without an answer.
+// A whole ttrpc server fed raw bytes over a socket, and a client fed the same bytes as if a server
+// had sent them. Neither may crash, hang, keep the connection after the peer has gone, or leave a
+// call of its own without an answer.
 #include <google/protobuf/stubs/logging.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,7 +36,8 @@ class Feeder {
     char sink[4096];
     while (recv(socket_.get(), sink, sizeof sink, MSG_DONTWAIT) > 0) {
     }
-    const ssize_t sent = send(socket_.get(), rest_.data(), rest_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t sent =
+        send(socket_.get(), rest_.data(), rest_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent > 0) rest_.remove_prefix(static_cast<size_t>(sent));
     if (rest_.empty()) socket_.Reset();
   }
