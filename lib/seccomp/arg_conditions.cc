@@ -175,4 +175,19 @@ std::optional<Disjunction> Complement(const Disjunction& set, size_t size_max) {
   return complement;
 }
 
+bool IsSafeForLibseccomp(const std::vector<Conjunction>& rules) {
+  if (rules.size() <= 1) return true;
+  const auto is_equality = [](const ArgCondition& condition) {
+    return condition.op == CompareOp::kEqual || condition.op == CompareOp::kMaskedEqual;
+  };
+  const auto all_equalities = [&](const Conjunction& rule) {
+    return std::all_of(rule.begin(), rule.end(), is_equality);
+  };
+  const auto is_small = [](const Conjunction& rule) {
+    return rule.empty() || (rule.size() == 1 && Fits32(rule.front()));
+  };
+  return std::all_of(rules.begin(), rules.end(), all_equalities) ||
+         std::all_of(rules.begin(), rules.end(), is_small);
+}
+
 }  // namespace bulwark::seccomp

@@ -29,4 +29,11 @@ bool MayOverlap(const Conjunction& a, const Conjunction& b);
 // Complement of a union; absent if inexpressible or larger than `size_max` conjunctions.
 std::optional<Disjunction> Complement(const Disjunction& set, size_t size_max);
 
+// Whether libseccomp 2.5.4 can be trusted with these rules for one system call. With several rules, more than one
+// condition and comparisons by order or inequality, seccomp_rule_add() may never return ([a0 <= 3, a1 < 2] and
+// [a0 <= 3, a1 != 7]); with values beyond 32 bits in such comparisons, it builds wrong programs. Found good, by comparing
+// millions of calls: one rule; rules that only compare for equality (masked or not); rules of one condition each, with
+// values of 32 bits.
+bool IsSafeForLibseccomp(const std::vector<Conjunction>& rules);
+
 }  // namespace bulwark::seccomp

@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
-#include <set>
 
 #include "lib/base/unique_fd.h"
+#include "lib/seccomp/multiplexed_calls.h"
 #include "lib/seccomp/profile_json.h"
+#include "lib/seccomp/syscall_function.h"
 
 namespace bulwark::seccomp {
 
@@ -66,27 +68,34 @@ Result<uint32_t> ArchitectureToken(std::string_view name) {
   return token;
 }
 
-bool RepeatsIndex(const std::vector<ArgCondition>& args) {
-  std::set<uint32_t> seen;
-  return std::any_of(args.begin(), args.end(),
-                     [&](const ArgCondition& arg) { return !seen.insert(arg.index).second; });
-}
-
-base::Status AddRule(const Filter& filter, const std::string& name, int number, const Rule& rule,
-                     const std::vector<ArgCondition>& args) {
+base::Status AddRule(const Filter& filter, const std::string& name, int number,
+                     const Outcome& outcome, const Conjunction& where) {
   std::vector<scmp_arg_cmp> conditions;
-  for (const ArgCondition& arg : args) conditions.push_back(ScmpCondition(arg));
+  for (const ArgCondition& condition : where) conditions.push_back(ScmpCondition(condition));
   const int rc =
-      seccomp_rule_add_array(filter.get(), ScmpAction(rule.outcome), number,
+      seccomp_rule_add_array(filter.get(), ScmpAction(outcome), number,
                              static_cast<unsigned>(conditions.size()), conditions.data());
   if (rc == 0 || rc == -EEXIST) return base::OkStatus();  // the same again
   return Error::Make(Code::kInvalidArgument, "seccomp rule for {}: {}", name, strerror(-rc));
 }
 
-base::Status AddRules(const Filter& filter, const std::string& name, int number, const Rule& rule) {
-  if (!RepeatsIndex(rule.args)) return AddRule(filter, name, number, rule, rule.args);
-  for (const ArgCondition& arg : rule.args) {
-    RETURN_IF_ERROR(AddRule(filter, name, number, rule, {arg}));
+// Refuses what libseccomp might never return from.
+base::Status CheckConditions(const Profile& profile) {
+  std::map<std::string_view, std::vector<Conjunction>> conditions;
+  for (const Rule& rule : profile.rules) {
+    if (rule.args.empty()) continue;
+    const Disjunction all = ConjunctionsOf(rule.args);
+    for (const std::string& name : rule.names) {
+      auto& of_name = conditions[name];
+      of_name.insert(of_name.end(), all.begin(), all.end());
+    }
+  }
+  for (const auto& [name, all] : conditions) {
+    if (!IsSafeForLibseccomp(all) || IsMultiplexedCall(name)) {
+      return Error::Make(Code::kInvalidArgument,
+                         "seccomp rules for {}: libseccomp cannot be trusted with their conditions",
+                         name.substr(0, 64));
+    }
   }
   return base::OkStatus();
 }
@@ -123,14 +132,17 @@ Result<CompiledProfile> Compile(const Profile& profile) {
     }
   }
   CompiledProfile compiled;
+  RETURN_IF_ERROR(CheckConditions(profile));
   for (const Rule& rule : profile.rules) {
     if (rule.outcome == profile.default_outcome) continue;
     for (const std::string& name : rule.names) {
       const int number = seccomp_syscall_resolve_name(name.c_str());
       if (number == __NR_SCMP_ERROR) {
         compiled.unknown_names.push_back(name);
-      } else {
-        RETURN_IF_ERROR(AddRules(filter, name, number, rule));
+        continue;
+      }
+      for (const Conjunction& where : ConjunctionsOf(rule.args)) {
+        RETURN_IF_ERROR(AddRule(filter, name, number, rule.outcome, where));
       }
     }
   }

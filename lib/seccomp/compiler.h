@@ -18,8 +18,9 @@ struct CompiledProfile {
   std::vector<std::string> unknown_names;  // ignored, as the runtimes do
 };
 
-// kInvalidArgument for an architecture libseccomp does not know, or a rule it refuses; kInternal if it fails otherwise;
-// kResourceExhausted above the kernel's 4096 instructions (BPF_MAXINSNS).
+// kInvalidArgument for an architecture libseccomp does not know, a rule it refuses, conditions it cannot be trusted with
+// (IsSafeForLibseccomp), or conditions on socketcall or ipc, over which it can loop as well; kInternal if it fails
+// otherwise; kResourceExhausted above the kernel's 4096 instructions (BPF_MAXINSNS).
 base::Result<CompiledProfile> Compile(const Profile& profile);
 
 // AUDIT_ARCH_* of an OCI name ("SCMP_ARCH_X86_64"); kInvalidArgument if libseccomp does not know it.

@@ -9,6 +9,7 @@
 
 namespace bulwark::seccomp {
 
+bool IsMultiplexedCall(std::string_view name);          // socketcall, ipc
 bool IsMultiplexedArchitecture(std::string_view name);  // "SCMP_ARCH_X86"
 
 // Whether intersecting a and b name by name stays right on such architectures. `merged` holds the result's rules.

@@ -37,7 +37,9 @@ struct Side {
 class CallMerge {
  public:
   CallMerge(const std::string& name, const Side& a, const Side& b, const Outcome& default_outcome)
-      : is_clone3_(name == "clone3"), a_(a), b_(b), default_(default_outcome) {}
+      : is_clone3_(name == "clone3"),
+        may_have_conditions_(!IsMultiplexedCall(name)),
+        a_(a), b_(b), default_(default_outcome) {}
 
   SyscallFunction Run() {
     if ((a_.function != nullptr && a_.function->is_collapsed) ||
@@ -62,7 +64,7 @@ class CallMerge {
       if (region.where.empty()) return Constant(region.outcome);
       if (is_new) merged.regions.push_back(std::move(region));
     }
-    return merged;
+    return IsLoadable(merged) ? merged : Collapsed();
   }
 
   bool unmergeable() const { return unmergeable_; }
@@ -73,6 +75,12 @@ class CallMerge {
     if (a.action == b.action && b_explicit && !a_explicit) picked = b;
     if (is_clone3_ && picked.action == Action::kErrno) picked.value = ENOSYS;
     return picked;
+  }
+
+  bool IsLoadable(const SyscallFunction& function) const {
+    std::vector<Conjunction> rules;
+    for (const Region& region : function.regions) rules.push_back(region.where);
+    return rules.empty() || (may_have_conditions_ && IsSafeForLibseccomp(rules));
   }
 
   static SyscallFunction Constant(const Outcome& outcome) {
@@ -147,6 +155,7 @@ class CallMerge {
   }
 
   const bool is_clone3_;
+  const bool may_have_conditions_;
   const Side a_;
   const Side b_;
   const Outcome default_;
@@ -210,7 +219,9 @@ void MergeListeners(const Profile& a, const Profile& b, MergedProfile& merged) {
 base::Status MergeArchitectures(const Profile& a, const Profile& b, bool multiplexed_calls_agree,
                                 MergedProfile& merged) {
   for (const std::string& name : Common(WithNative(a.architectures), WithNative(b.architectures))) {
-    if (multiplexed_calls_agree || !IsMultiplexedArchitecture(name)) {
+    if (name == "SCMP_ARCH_X32") {
+      merged.notes.push_back("x32 calls are killed: libseccomp cannot be trusted with x32");
+    } else if (multiplexed_calls_agree || !IsMultiplexedArchitecture(name)) {
       merged.profile.architectures.push_back(name);
     } else if (name == NativeArchitecture()) {
       return Error(Code::kFailedPrecondition,
@@ -267,8 +278,14 @@ base::Result<MergedProfile> Intersect(const Profile& a, const Profile& b) {
                                                           : function.regions.empty();
     if (!is_default) result.emplace(name, std::move(function));
   }
-  merged.profile.rules = RulesOf(result, default_outcome);
   RETURN_IF_ERROR(MergeArchitectures(a, b, MultiplexedCallsAgree(in_a, in_b, result), merged));
+  const auto& architectures = merged.profile.architectures;
+  if (std::none_of(architectures.begin(), architectures.end(), IsMultiplexedArchitecture)) {
+    // No such calls here; but rules for them would make libseccomp lose some for their parts.
+    result.erase("socketcall");
+    result.erase("ipc");
+  }
+  merged.profile.rules = RulesOf(result, default_outcome);
   MergeListeners(a, b, merged);
   return merged;
 }

@@ -8,13 +8,16 @@
 //     the first profile's; clone3 keeps ENOSYS whenever it is refused by errno, or glibc's fallback to clone fails.
 //   - Conditions are multiplied out: (A1 or A2) and (B1 or B2). Two conditions on one argument, which libseccomp cannot
 //     hold in one rule, are reduced to one where they imply, exclude or sharpen each other.
-//   - What cannot be reduced, or grows beyond kRulesPerSyscallMax, becomes an unconditional ERRNO(EPERM) for that system
+//   - What cannot be reduced, grows beyond kRulesPerSyscallMax, or could hang libseccomp in the runtime, becomes an unconditional ERRNO(EPERM) for that system
 //     call (or stricter, if an input may be), and is named in `unmergeable`.
 //   - Overlapping conditional rules with different actions, whose order libseccomp does not define, count as the
 //     strictest of them.
-//   - Architectures and flags are intersected; the native architecture always stays. A 32-bit architecture on which
+//   - Architectures and flags are intersected; the native architecture always stays. Calls of an architecture that is not
+//     listed kill the thread, even if an input would kill the process: OCI cannot say otherwise. A 32-bit architecture on which
 //     socketcall(2) or ipc(2) stand for several system calls is dropped if the two profiles treat these calls and their
 //     parts differently; all its calls are killed then.
+//   - x32 is always dropped: for x86-64 with x32 and a rule for a system call that x86-64 does not have (socketcall),
+//     libseccomp 2.5.4 forgets to load the number, and the program decides on the architecture token instead.
 //   - With two different listeners, calls that either would notify are refused.
 //
 // Pure; any thread. kFailedPrecondition only if the native architecture itself would have to be dropped.

@@ -132,6 +132,14 @@ TEST(IntersectTest, TakesCommonArchitecturesAndFlags) {
   EXPECT_EQ(std::count(architectures.begin(), architectures.end(), "SCMP_ARCH_AARCH64"), 1);
 }
 
+TEST(IntersectTest, DropsX32) {
+  const std::string json =
+      R"({"defaultAction":"SCMP_ACT_ERRNO","architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X32"]})";
+  const auto merged = Merged(json, json);
+  EXPECT_EQ(merged.profile.architectures, std::vector<std::string>{"SCMP_ARCH_X86_64"});
+  EXPECT_EQ(merged.notes.size(), 1u);
+}
+
 TEST(IntersectTest, TwoListenersRefuseWhatEitherWouldAnswer) {
   const std::string one =
       R"({"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/run/a","syscalls":[{"names":["mount"],"action":"SCMP_ACT_NOTIFY"}]})";
@@ -145,7 +153,8 @@ TEST(IntersectTest, TwoListenersRefuseWhatEitherWouldAnswer) {
   EXPECT_EQ(single.profile.listener_path, "/run/a");
 }
 
-// --- The property: for random profiles and calls, the result is never looser than either input. ---
+// --- The property: for random profiles and calls, the result is never looser than either input. Inputs list no x32 and
+// no foreign architecture: libseccomp 2.5.4 then compiles them to something else than they say (see profile_merge.h). ---
 
 const std::vector<std::string> kNames = {"read",   "ioctl",   "socket",     "clone", "personality",
                                          "semget", "connect", "socketcall", "ipc",   "clone3"};
@@ -177,7 +186,7 @@ Rule RandomRule(Random& random, bool one_action, const Outcome& action) {
     rule.names.push_back(kNames[Below(random, kNames.size())]);
   }
   if (Below(random, 4) == 0) return rule;
-  for (size_t n = 1 + Below(random, 3); n > 0; --n) {
+  for (size_t n = 1 + (Below(random, 4) == 0 ? Below(random, 3) : 0); n > 0; --n) {
     ArgCondition arg;
     arg.index = static_cast<uint32_t>(Below(random, 3));
     arg.op = static_cast<CompareOp>(Below(random, 7));
@@ -196,20 +205,34 @@ Profile RandomProfile(Random& random) {
   for (size_t n = Below(random, 8); n > 0; --n) {
     profile.rules.push_back(RandomRule(random, one_action, action));
   }
-  for (const char* name : {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_AARCH64"}) {
+  for (const char* name : {"SCMP_ARCH_X86_64", "SCMP_ARCH_X86"}) {
     if (Below(random, 2) == 0) profile.architectures.push_back(name);
   }
   return profile;
+}
+
+// One that libseccomp can be trusted with, and what it makes of it.
+struct Input {
+  Profile profile;
+  CompiledProfile compiled;
+};
+Input RandomInput(Random& random) {
+  while (true) {
+    Profile profile = RandomProfile(random);
+    auto compiled = Compile(profile);
+    if (compiled.has_value()) return Input{std::move(profile), std::move(*compiled)};
+  }
 }
 
 seccomp_data RandomCall(Random& random) {
   seccomp_data data = {};
   const char* architecture = Below(random, 2) == 0 ? "SCMP_ARCH_X86_64"
                              : Below(random, 2) == 0 ? "SCMP_ARCH_X86"
-                                                     : "SCMP_ARCH_AARCH64";
+                                                     : "SCMP_ARCH_X32";
   data.arch = AuditArchitecture(architecture).value();
   const auto number = SyscallNumber(architecture, kNames[Below(random, kNames.size())]);
-  data.nr = number.has_value() ? *number : static_cast<int>(Below(random, 450));
+  constexpr int kOf386[] = {102, 117, 359, 362, 393};  // socketcall, ipc, socket, connect, semget
+  data.nr = number.has_value() ? *number : kOf386[Below(random, std::size(kOf386))];
   for (auto& arg : data.args) {
     arg = RandomValue(random) + Below(random, 3) - 1;
     if (architecture == std::string("SCMP_ARCH_X86")) arg &= 0xffffffffu;
@@ -233,33 +256,31 @@ TEST(IntersectProperty, ResultIsNeverLooserThanEitherInput) {
   size_t compared = 0;
   size_t allowed = 0;
   for (int round = 0; round < 4000; ++round) {
-    const Profile a = RandomProfile(random);
-    const Profile b = RandomProfile(random);
-    const auto merged = Intersect(a, b);
+    const Input a = RandomInput(random);
+    const Input b = RandomInput(random);
+    const auto merged = Intersect(a.profile, b.profile);
     ASSERT_TRUE(merged.has_value()) << merged.error().message();
-    const auto program_a = Compile(a);
-    const auto program_b = Compile(b);
     const auto program = Compile(merged->profile);
-    if (!program_a.has_value() || !program_b.has_value()) continue;  // refused by libseccomp
-    ASSERT_TRUE(program.has_value())
-        << program.error().message() << Describe(a, b, *merged, seccomp_data{});
+    ASSERT_TRUE(program.has_value()) << program.error().message() << "\n"
+                                     << PrintProfile(merged->profile);
     for (int call = 0; call < 60; ++call) {
       const seccomp_data data = RandomCall(random);
       const Outcome got = Evaluate(program->program, data).value();
-      for (const auto* input : {&program_a, &program_b}) {
-        const Outcome of_input = Evaluate((*input)->program, data).value();
-        const bool is_unlisted =
-            IsUnlistedKill(got) && data.arch != AuditArchitecture("SCMP_ARCH_X86_64").value();
+      for (const Input* input : {&a, &b}) {
+        const Outcome of_input = Evaluate(input->compiled.program, data).value();
+        const bool is_foreign = data.arch != AuditArchitecture("SCMP_ARCH_X86_64").value() ||
+                                (data.nr & 0x40000000) != 0;
+        const bool is_unlisted = IsUnlistedKill(got) && is_foreign;
         ASSERT_TRUE(!IsStricter(of_input, got) || is_unlisted)
             << "input " << ActionName(of_input.action) << ", result " << ActionName(got.action)
-            << "\n" << Describe(a, b, *merged, data);
+            << "\n" << Describe(a.profile, b.profile, *merged, data);
       }
       ++compared;
       if (got.action == Action::kAllow) ++allowed;
     }
   }
-  EXPECT_GT(compared, 100'000u);
-  EXPECT_GT(allowed, 5'000u);  // the property is not met by refusing everything
+  EXPECT_GE(compared, 200'000u);
+  EXPECT_GT(allowed, 10'000u);  // the property is not met by refusing everything
 }
 
 }  // namespace

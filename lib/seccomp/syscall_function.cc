@@ -15,21 +15,6 @@ ArgCondition Canonical(ArgCondition condition) {
   return condition;
 }
 
-// The conjunctions of one rule: one, or each condition alone if an argument is named twice.
-Disjunction ConjunctionsOf(const std::vector<ArgCondition>& args) {
-  Conjunction all;
-  for (const ArgCondition& arg : args) all.push_back(Canonical(arg));
-  std::stable_sort(all.begin(), all.end(),
-                   [](const auto& a, const auto& b) { return a.index < b.index; });
-  const bool repeats = std::adjacent_find(all.begin(), all.end(), [](const auto& a, const auto& b) {
-                         return a.index == b.index;
-                       }) != all.end();
-  if (!repeats) return {all};
-  Disjunction alone;
-  for (const ArgCondition& condition : all) alone.push_back({condition});
-  return alone;
-}
-
 void AddRule(SyscallFunction& function, const Rule& rule) {
   if (rule.args.empty()) {
     function.constant = function.constant.has_value()
@@ -50,6 +35,20 @@ void Collapse(SyscallFunction& function, const Outcome& default_outcome) {
 }
 
 }  // namespace
+
+Disjunction ConjunctionsOf(const std::vector<ArgCondition>& args) {
+  Conjunction all;
+  for (const ArgCondition& arg : args) all.push_back(Canonical(arg));
+  std::stable_sort(all.begin(), all.end(),
+                   [](const auto& a, const auto& b) { return a.index < b.index; });
+  const bool repeats = std::adjacent_find(all.begin(), all.end(), [](const auto& a, const auto& b) {
+                         return a.index == b.index;
+                       }) != all.end();
+  if (!repeats) return {all};
+  Disjunction alone;
+  for (const ArgCondition& condition : all) alone.push_back({condition});
+  return alone;
+}
 
 const Outcome& StricterOf(const Outcome& a, const Outcome& b) { return IsStricter(b, a) ? b : a; }
 
@@ -85,6 +84,14 @@ SyscallFunctions TakeApart(const Profile& profile, size_t regions_max) {
       Collapse(function, profile.default_outcome);
     }
     if (function.constant.has_value()) {
+      // Of an unconditional rule beside conditional ones with other actions, libseccomp 2.5.4 makes the one, the others
+      // or the default, depending on their order.
+      Outcome strictest = *function.constant;
+      for (const Region& region : function.regions) {
+        if (region.outcome == *function.constant) continue;
+        strictest = StricterOf(StricterOf(strictest, region.outcome), profile.default_outcome);
+      }
+      function.constant = strictest;
       function.regions.clear();
     } else {
       LevelOverlaps(function.regions);

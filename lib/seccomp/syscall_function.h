@@ -36,6 +36,9 @@ SyscallFunctions TakeApart(const Profile& profile, size_t regions_max);
 // Gives overlapping regions the strictest of their outcomes, until nothing changes. True if anything did.
 bool LevelOverlaps(std::vector<Region>& regions);
 
+// The conjunctions of one rule: one, or each condition alone if an argument is named twice.
+Disjunction ConjunctionsOf(const std::vector<ArgCondition>& args);
+
 // The stricter one; of equal actions the first.
 const Outcome& StricterOf(const Outcome& a, const Outcome& b);
 
