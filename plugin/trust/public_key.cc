@@ -58,6 +58,15 @@ base::Result<std::string> NameCurve(EVP_PKEY* key) {
       EVP_PKEY_get_group_name(key, group.data(), group.size(), &length) != 1) {
     return Error(Code::kInvalidArgument, "EC key without a named curve");
   }
+  // The same point can be written compressed or hybrid as well (SEC 1, §2.3.3): the key would have several fingerprints,
+  // and be counted as several signers.
+  std::array<char, 32> form{};
+  size_t form_length = 0;
+  if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, form.data(), form.size(),
+                                     &form_length) != 1 ||
+      std::string_view(form.data(), form_length) != "uncompressed") {
+    return Error(Code::kInvalidArgument, "EC key whose point is not written uncompressed");
+  }
   const std::string_view name(group.data(), length);
   if (name == "prime256v1") return std::string("ECDSA P-256");
   if (name == "secp384r1") return std::string("ECDSA P-384");

@@ -14,10 +14,11 @@ namespace bulwark::trust {
 
 class PublicKey {
  public:
-  // Takes exactly one PEM block "PUBLIC KEY" (RFC 7468 §13): ECDSA on P-256, P-384 or P-521 (named curves), RSA of 2048
-  // to 16384 bits with an exponent from 65537, or Ed25519; in canonical DER, nothing after it. Text around the block is
-  // passed over, a second block of any kind is not. kInvalidArgument, saying what was found instead, for everything
-  // else: certificates too, because what their validity dates should mean for a bare key would be a guess.
+  // Takes exactly one PEM block "PUBLIC KEY" (RFC 7468 §13): ECDSA on P-256, P-384 or P-521 (named curves, points
+  // uncompressed), RSA of 2048 to 16384 bits with an exponent from 65537, or Ed25519; in canonical DER, nothing after
+  // it. Text around the block is passed over, a second block of any kind is not. kInvalidArgument, saying what was
+  // found instead, for everything else: certificates too, because what their validity dates should mean for a bare key
+  // would be a guess.
   static base::Result<PublicKey> FromPem(std::string_view pem);
 
   // Whether `signature` is this key's over `message`, as cosign's classic scheme signs: SHA-256 with ECDSA (DER) and

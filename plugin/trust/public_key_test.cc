@@ -79,6 +79,17 @@ TEST(PublicKeyTest, CurveGivenByParametersIsRefused) {
   ExpectRefused(key.Pem(), "named curve");
 }
 
+TEST(PublicKeyTest, PointInAnotherFormIsRefusedForTheKeyWouldHaveTwoFingerprints) {
+  for (const char* form : {OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_COMPRESSED, OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_HYBRID}) {
+    const TestKey key = TestKey::Ecdsa("P-256");
+    const std::string usual = key.Pem();
+    ASSERT_EQ(EVP_PKEY_set_utf8_string_param(key.get(), OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, form), 1);
+    ASSERT_NE(key.Pem(), usual);
+    EXPECT_TRUE(PublicKey::FromPem(usual));
+    ExpectRefused(key.Pem(), "uncompressed");
+  }
+}
+
 TEST(PublicKeyTest, WeakRsaKeysAreRefused) {
   ExpectRefused(TestKey::Rsa(1024).Pem(), "1024 bits");
   EVP_PKEY_CTX* context = EVP_PKEY_CTX_new_from_name(nullptr, "RSA", nullptr);
