@@ -121,7 +121,7 @@ std::string DigestOf(std::span<const PolicyFile> files, const std::vector<KeyTex
 
 }  // namespace
 
-Result<PolicySet> ParsePolicy(std::span<const PolicyFile> files, const KeyReader& read_key) {
+Result<PolicySet> ParsePolicy(std::span<const PolicyFile> files, const KeyReader& read_key, const KeyCheck& check_key) {
   if (files.size() > kPolicyFilesMax) {
     return Error::Make(Code::kInvalidArgument, "more than {} policy files", kPolicyFilesMax);
   }
@@ -145,7 +145,7 @@ Result<PolicySet> ParsePolicy(std::span<const PolicyFile> files, const KeyReader
   std::vector<KeyText> keys;
   for (const Document& document : documents) {
     if (const YamlNode* node = document.fields.Find("authorities")) {
-      RETURN_IF_ERROR(ParseAuthorities(*document.path, *node, read_key, &authorities, &keys));
+      RETURN_IF_ERROR(ParseAuthorities(*document.path, *node, read_key, check_key, &authorities, &keys));
     }
   }
   ASSIGN_OR_RETURN(std::vector<Rule> rules, ParseRules(documents, authorities, defaults));

@@ -26,12 +26,17 @@ struct PolicyFile {
 // Gives the text of a key file. `path` is absolute, or relative to the working directory if the policy file's path is.
 using KeyReader = std::function<base::Result<std::string>(const std::string& path)>;
 
+// Looks at one PEM block "PUBLIC KEY" before it is accepted; an error rejects the policy at load instead of the first
+// start. May be empty: then only the PEM frame is checked. (plugin/trust can say more, but areas don't know each other.)
+using KeyCheck = std::function<base::Status(const std::string& pem)>;
+
 inline constexpr size_t kPolicyFileBytesMax = size_t{1} << 20;
 inline constexpr size_t kPolicyFilesMax = 256;
 inline constexpr size_t kKeyFileBytesMax = size_t{64} << 10;
 
 // Parses all files as one set. No files at all gives a set that denies everything. The set is rejected whole if any part
 // is bad: kInvalidArgument with the first error, as "file:line:column: what is wrong; what to do".
-base::Result<PolicySet> ParsePolicy(std::span<const PolicyFile> files, const KeyReader& read_key);
+base::Result<PolicySet> ParsePolicy(std::span<const PolicyFile> files, const KeyReader& read_key,
+                                    const KeyCheck& check_key = {});
 
 }  // namespace bulwark::policy

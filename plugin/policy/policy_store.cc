@@ -90,14 +90,8 @@ Result<std::vector<PolicyFile>> ReadPolicyFiles(const std::string& path, bool ch
   return files;
 }
 
-KeyReader FileKeyReader(bool check_ownership, KeyCheck check_key) {
-  return [check_ownership, check_key = std::move(check_key)](const std::string& path) -> Result<std::string> {
-    ASSIGN_OR_RETURN(std::string text, ReadChecked(path, kKeyFileBytesMax, check_ownership));
-    if (check_key) {
-      if (auto status = check_key(text); !status) return std::move(status).error().Wrap("{}", path);
-    }
-    return text;
-  };
+KeyReader FileKeyReader(bool check_ownership) {
+  return [check_ownership](const std::string& path) { return ReadChecked(path, kKeyFileBytesMax, check_ownership); };
 }
 
 PolicyStore::PolicyStore(std::string directory, KeyCheck check_key)
@@ -121,7 +115,7 @@ Status PolicyStore::Reload() {
 
 Result<std::shared_ptr<const PolicySet>> PolicyStore::Load() const {
   ASSIGN_OR_RETURN(const std::vector<PolicyFile> files, ReadPolicyFiles(directory_, true));
-  ASSIGN_OR_RETURN(PolicySet set, ParsePolicy(files, FileKeyReader(true, check_key_)));
+  ASSIGN_OR_RETURN(PolicySet set, ParsePolicy(files, FileKeyReader(true), check_key_));
   return std::make_shared<const PolicySet>(std::move(set));
 }
 

@@ -2,7 +2,6 @@
 // that a broken edit never opens or closes the node by accident.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -13,10 +12,6 @@
 #include "plugin/policy/policy_set.h"
 
 namespace bulwark::policy {
-
-// Looks at the text of a key file before it is accepted, e.g. whether its keys parse; an error rejects the policy that
-// names the file, at load instead of at the first start. May be empty: then only the PEM frame is checked.
-using KeyCheck = std::function<base::Status(const std::string& pem)>;
 
 class PolicyStore {
  public:
@@ -53,6 +48,6 @@ class PolicyStore {
 base::Result<std::vector<PolicyFile>> ReadPolicyFiles(const std::string& path, bool check_ownership);
 
 // A KeyReader over the file system, with the same ownership check.
-KeyReader FileKeyReader(bool check_ownership, KeyCheck check_key = {});
+KeyReader FileKeyReader(bool check_ownership);
 
 }  // namespace bulwark::policy

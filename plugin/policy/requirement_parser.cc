@@ -39,10 +39,10 @@ std::string ResolveKeyPath(const std::string& policy_path, const std::string& ke
   return slash == std::string::npos ? key_path : policy_path.substr(0, slash + 1) + key_path;
 }
 
-// Appends each "PUBLIC KEY" block of a key file. Whether the base64 inside is a key that can be used is decided by the
-// caller's key reader or, at the latest, when a signature is verified with it.
+// Appends each "PUBLIC KEY" block of a key file. Whether the base64 inside is a key that can be used is decided by
+// `check_key` or, at the latest, when a signature is verified with it.
 Status SplitPem(const std::string& path, const YamlNode& at, const std::string& file, std::string_view text,
-                trust::Authority* authority) {
+                const KeyCheck& check_key, trust::Authority* authority) {
   if (text.find("PRIVATE KEY-----") != std::string_view::npos) {
     return YamlError(path, at, "{} holds a private key; give the public key, and treat the private one as exposed", file);
   }
@@ -52,7 +52,13 @@ Status SplitPem(const std::string& path, const YamlNode& at, const std::string& 
     if (begin == std::string_view::npos) break;
     const size_t end = text.find(kPemEnd, begin);
     if (end == std::string_view::npos) return YamlError(path, at, "{} ends within a PEM block", file);
-    authority->key_pems.push_back(std::string(text.substr(begin, end + kPemEnd.size() - begin)) + "\n");
+    std::string pem = std::string(text.substr(begin, end + kPemEnd.size() - begin)) + "\n";
+    if (check_key) {
+      if (const auto usable = check_key(pem); !usable) {
+        return YamlError(path, at, "key of authority {}: {}: {}", authority->name, file, usable.error().message());
+      }
+    }
+    authority->key_pems.push_back(std::move(pem));
     authority->key_files.push_back(file);
     text.remove_prefix(end + kPemEnd.size());
     found++;
@@ -65,7 +71,8 @@ Status SplitPem(const std::string& path, const YamlNode& at, const std::string& 
 }
 
 Result<trust::Authority> ParseAuthority(const std::string& path, const std::string& name, const YamlNode& node,
-                                        const KeyReader& read_key, std::vector<KeyText>* keys) {
+                                        const KeyReader& read_key, const KeyCheck& check_key,
+                                        std::vector<KeyText>* keys) {
   static constexpr std::string_view kKnown[] = {"cosignKey"};
   static constexpr std::string_view kCosignKnown[] = {"files"};
   ASSIGN_OR_RETURN(const Fields fields, Fields::Of(path, node, "authority", kKnown));
@@ -81,7 +88,7 @@ Result<trust::Authority> ParseAuthority(const std::string& path, const std::stri
     const std::string file = ResolveKeyPath(path, names[i]);
     auto text = read_key(file);
     if (!text) return YamlError(path, at, "key of authority {}: {}", name, text.error().message());
-    RETURN_IF_ERROR(SplitPem(path, at, file, *text, &authority));
+    RETURN_IF_ERROR(SplitPem(path, at, file, *text, check_key, &authority));
     keys->push_back({names[i], std::move(text).value()});
   }
   return authority;
@@ -152,7 +159,7 @@ Status ParseBlock(const std::string& path, const YamlNode& node, trust::ScanRequ
 }  // namespace
 
 Status ParseAuthorities(const std::string& path, const YamlNode& node, const KeyReader& read_key,
-                        Authorities* authorities, std::vector<KeyText>* keys) {
+                        const KeyCheck& check_key, Authorities* authorities, std::vector<KeyText>* keys) {
   if (node.kind != YamlNode::Kind::kMapping) {
     return YamlError(path, node, "authorities must be a mapping of names to keys, not {}", KindName(node));
   }
@@ -160,7 +167,7 @@ Status ParseAuthorities(const std::string& path, const YamlNode& node, const Key
     const YamlNode& key = node.items[i];
     ASSIGN_OR_RETURN(std::string name, ReadName(path, key));
     if (authorities->count(name) > 0) return YamlError(path, key, "authority {} is defined twice", name);
-    ASSIGN_OR_RETURN(trust::Authority authority, ParseAuthority(path, name, node.items[i + 1], read_key, keys));
+    ASSIGN_OR_RETURN(trust::Authority authority, ParseAuthority(path, name, node.items[i + 1], read_key, check_key, keys));
     authorities->emplace(std::move(name), std::move(authority));
   }
   return base::OkStatus();

@@ -25,7 +25,7 @@ struct KeyText {
 // Adds the authorities of one document to `authorities`, reading their keys; a name that is there already is an error.
 // Relative key paths are resolved against the directory of `path`.
 base::Status ParseAuthorities(const std::string& path, const YamlNode& node, const KeyReader& read_key,
-                              Authorities* authorities, std::vector<KeyText>* keys);
+                              const KeyCheck& check_key, Authorities* authorities, std::vector<KeyText>* keys);
 
 base::Result<trust::SignatureRequirement> ParseSignatures(const std::string& path, const YamlNode& node,
                                                           const Authorities& authorities);
