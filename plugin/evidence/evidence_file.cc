@@ -81,6 +81,7 @@ class SignatureReader {
     const auto referrers = bytes ? oci::ParseIndex(*bytes, entry.media_type) : bytes.error();
     if (!referrers) {
       result_.problems.push_back({fmt::format("{} {}", layout_.path(), name), referrers.error().message()});
+      result_.is_complete = false;
       return;
     }
     for (const oci::Descriptor& referrer : referrers->manifests) {
@@ -90,13 +91,20 @@ class SignatureReader {
   }
 
   void ReadManifest(const oci::Descriptor& entry, SignatureImage image) {
-    if (++manifests_ > kManifestsMax) return;
+    if (manifests_ == kManifestsMax) {
+      result_.is_cut = true;
+      return;
+    }
+    ++manifests_;
     const auto bytes = ReadDocument(layout_, entry);
     if (bytes) {
       CollectFrom(*bytes, image);
-    } else if (!image.digests.empty()) {
-      image.found.problems.push_back({image.source, bytes.error().message()});
+    } else {
+      if (!image.digests.empty()) image.found.problems.push_back({image.source, bytes.error().message()});
+      // A signature image too large to be read is a flood, as it is where its layers can still be counted.
+      image.found.is_cut = bytes.error().code() == Code::kResourceExhausted;
     }
+    if (!bytes || !image.found.problems.empty()) result_.is_complete = false;
     // Whatever is no signature image and did not claim to be one is none of our business here.
     if (image.found.candidates.empty() && image.digests.empty()) return;
     for (const trust::SignatureProblem& problem : image.found.problems) {
@@ -111,6 +119,7 @@ class SignatureReader {
     }
     const trust::BlobReader read = [&](const std::string& digest, size_t max_bytes) -> base::Result<std::string> {
       if (result_.bytes >= kLayoutSignatureBytesMax) {
+        result_.is_cut = true;
         return Error::Make(Code::kResourceExhausted, "layout holds more than {} MiB of signatures",
                            kLayoutSignatureBytesMax >> 20);
       }

@@ -50,7 +50,9 @@ struct SignatureImage {
 struct LayoutSignatures {
   std::vector<SignatureImage> images;
   std::vector<Problem> problems;
-  size_t bytes = 0;  // of payloads and signatures
+  size_t bytes = 0;         // of payloads and signatures
+  bool is_cut = false;      // there is more than is looked at
+  bool is_complete = true;  // every blob could be read: as long as index.json is the same, so is the result
 };
 
 // Finds signature images in a layout: by tag ("sha256-<hex>.sig", also behind a repository), by cosign save's annotation

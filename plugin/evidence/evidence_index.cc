@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +21,14 @@ constexpr int kOpenFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NO
 // Whether only root or we can change what lies at a path, as far as the path itself tells.
 bool IsOurs(const struct stat& facts) {
   return (facts.st_uid == 0 || facts.st_uid == geteuid()) && (facts.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+// Times of files are as coarse as the kernel's tick, at most 10 ms: what is written twice within one has one stamp.
+bool IsSettled(const FileStamp& stamp) {
+  constexpr int64_t kTicksNs = 50'000'000;
+  struct timespec now {};
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec - stamp.changed_ns > kTicksNs;
 }
 
 }  // namespace
@@ -79,10 +88,11 @@ class EvidenceIndex::Walk {
   }
 
   void AddReport(const base::UniqueFd& file, const std::string& path, const struct stat& facts, bool is_trusted) {
-    Report report{FileStamp::Of(facts), nullptr};
+    Report report{FileStamp::Of(facts), false, nullptr};
+    report.is_settled = IsSettled(report.stamp);
     if (previous_ != nullptr) {
       const auto known = previous_->reports_.find(path);
-      if (known != previous_->reports_.end() && known->second.stamp == report.stamp &&
+      if (known != previous_->reports_.end() && known->second.is_settled && known->second.stamp == report.stamp &&
           known->second.file->candidate.is_trusted_source == is_trusted) {
         report.file = known->second.file;
       }
@@ -101,11 +111,12 @@ class EvidenceIndex::Walk {
     struct stat facts {};
     LayoutEntry entry;
     if (fstatat(directory.get(), "index.json", &facts, AT_SYMLINK_NOFOLLOW) == 0) entry.stamp = FileStamp::Of(facts);
+    entry.is_settled = IsSettled(entry.stamp);
     if (previous_ != nullptr) {
-      // What was wrong may have been mended by a blob, so only a flawless reading is taken over.
+      // What was missing or wrong may have been mended by a blob, so only a flawless reading is taken over.
       const auto known = previous_->layouts_.find(path);
-      if (known != previous_->layouts_.end() && known->second.stamp == entry.stamp &&
-          known->second.signatures->problems.empty()) {
+      if (known != previous_->layouts_.end() && known->second.is_settled && known->second.stamp == entry.stamp &&
+          known->second.signatures->is_complete) {
         entry.signatures = known->second.signatures;
       }
     }
@@ -120,6 +131,10 @@ class EvidenceIndex::Walk {
                                                  kSignatureBytesMax >> 20, index_.directory_));
     }
     index_.signature_bytes_ += entry.signatures->bytes;
+    if (entry.signatures->is_cut) {
+      index_.is_cut_ = true;
+      index_.AddProblem(path, "more signatures than are looked at: the rest is not read");
+    }
     index_.layouts_.emplace(path, std::move(entry));
   }
 
@@ -167,10 +182,12 @@ trust::SignatureEvidence EvidenceIndex::FindSignatures(const oci::ImageIdentity&
     const auto [first, last] = signatures_by_digest_.equal_range(digest);
     for (auto it = first; it != last; ++it) images.emplace(it->second->source, it->second);
   }
+  std::set<std::pair<std::string_view, std::string_view>> known;  // a signature in two layouts is one try
   for (const auto& [source, signatures] : images) {
     found.is_cut |= signatures->found.is_cut;
     for (const trust::SignatureProblem& problem : signatures->found.problems) found.problems.push_back(problem);
     for (const trust::SignatureCandidate& candidate : signatures->found.candidates) {
+      if (!known.emplace(candidate.payload_digest, candidate.signature_base64).second) continue;
       if (found.candidates.size() == trust::kCandidatesMax) {
         found.is_cut = true;
         break;

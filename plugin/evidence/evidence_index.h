@@ -37,10 +37,12 @@ class EvidenceIndex {
  private:
   struct Report {
     FileStamp stamp;
+    bool is_settled = false;  // when it was read, the stamp was old enough to tell it from any later content
     std::shared_ptr<const ReportFile> file;
   };
   struct LayoutEntry {
     FileStamp stamp;  // of index.json
+    bool is_settled = false;
     std::shared_ptr<const LayoutSignatures> signatures;
   };
   class Walk;
