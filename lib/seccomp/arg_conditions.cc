@@ -150,11 +150,6 @@ Meet MeetConjunctions(const Conjunction& a, const Conjunction& b, Conjunction* r
   return is_inexpressible ? Meet::kInexpressible : Meet::kExact;
 }
 
-bool MayOverlap(const Conjunction& a, const Conjunction& b) {
-  Conjunction both;
-  return MeetConjunctions(a, b, &both) != Meet::kEmpty;
-}
-
 std::optional<Disjunction> Complement(const Disjunction& set, size_t size_max) {
   Disjunction complement = {Conjunction()};
   for (const Conjunction& conjunction : set) {

@@ -23,9 +23,6 @@ enum class Meet { kExact, kEmpty, kInexpressible };
 Meet MeetConditions(const ArgCondition& a, const ArgCondition& b, ArgCondition* result);
 Meet MeetConjunctions(const Conjunction& a, const Conjunction& b, Conjunction* result);
 
-// Whether some tuple may be in both. True if it cannot be told.
-bool MayOverlap(const Conjunction& a, const Conjunction& b);
-
 // Complement of a union; absent if inexpressible or larger than `size_max` conjunctions.
 std::optional<Disjunction> Complement(const Disjunction& set, size_t size_max);
 

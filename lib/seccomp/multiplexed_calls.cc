@@ -40,14 +40,25 @@ bool HasConditionForPart(const SyscallFunctions& functions, const Parts& parts) 
   });
 }
 
+// A condition that refuses: without it, the whole part is refused, and the result must not say anything looser.
 template <typename Parts>
-bool Agrees(const SyscallFunctions& a, const SyscallFunctions& b, const SyscallFunctions& merged,
+bool RefusesByCondition(const TakenApart& input, const Parts& parts) {
+  return std::any_of(parts.begin(), parts.end(), [&](std::string_view part) {
+    const auto it = input.functions.find(std::string(part));
+    return it != input.functions.end() && !it->second.regions.empty() &&
+           !IsStricter(input.default_outcome, it->second.regions.front().outcome);
+  });
+}
+
+template <typename Parts>
+bool Agrees(const TakenApart& a, const TakenApart& b, const SyscallFunctions& merged,
             const std::string& whole, const Parts& parts) {
-  const WholeCall in_a = RuleForWhole(a, whole);
-  const WholeCall in_b = RuleForWhole(b, whole);
-  const bool a_has_parts = HasRuleForPart(a, parts);
-  const bool b_has_parts = HasRuleForPart(b, parts);
+  const WholeCall in_a = RuleForWhole(a.functions, whole);
+  const WholeCall in_b = RuleForWhole(b.functions, whole);
+  const bool a_has_parts = HasRuleForPart(a.functions, parts);
+  const bool b_has_parts = HasRuleForPart(b.functions, parts);
   if (!a_has_parts && !b_has_parts) return true;
+  if (RefusesByCondition(a, parts) || RefusesByCondition(b, parts)) return false;
   // libseccomp 2.5.4 loses conditional rules for a part after a rule for the whole, on other architectures too.
   if (merged.count(whole) > 0 && HasConditionForPart(merged, parts)) return false;
   if (in_a == WholeCall::kOther || in_b == WholeCall::kOther) return false;
@@ -71,8 +82,7 @@ bool IsMultiplexedArchitecture(std::string_view name) {
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
-bool MultiplexedCallsAgree(const SyscallFunctions& a, const SyscallFunctions& b,
-                           const SyscallFunctions& merged) {
+bool MultiplexedCallsAgree(const TakenApart& a, const TakenApart& b, const SyscallFunctions& merged) {
   return Agrees(a, b, merged, "socketcall", kSocketParts) && Agrees(a, b, merged, "ipc", kIpcParts);
 }
 

@@ -12,8 +12,14 @@ namespace bulwark::seccomp {
 bool IsMultiplexedCall(std::string_view name);          // socketcall, ipc
 bool IsMultiplexedArchitecture(std::string_view name);  // "SCMP_ARCH_X86"
 
-// Whether intersecting a and b name by name stays right on such architectures. `merged` holds the result's rules.
-bool MultiplexedCallsAgree(const SyscallFunctions& a, const SyscallFunctions& b,
-                           const SyscallFunctions& merged);
+// One input of an intersection.
+struct TakenApart {
+  SyscallFunctions functions;
+  Outcome default_outcome;
+};
+
+// Whether intersecting a and b name by name stays right on such architectures, where libseccomp also ignores a part's
+// conditions: the arguments are in memory. `merged` holds the result's rules.
+bool MultiplexedCallsAgree(const TakenApart& a, const TakenApart& b, const SyscallFunctions& merged);
 
 }  // namespace bulwark::seccomp

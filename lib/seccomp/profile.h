@@ -3,8 +3,8 @@
 //   - a rule whose action equals the default action is skipped;
 //   - conditions of one rule are AND-ed, unless two of them name the same argument: then each condition of that rule
 //     becomes a rule of its own, OR-ed (runc #2735);
-//   - rules for one system call whose conditions overlap and whose actions differ have no defined order: libseccomp picks
-//     one by the shape of its tree, and an unconditional rule may or may not hide a conditional one;
+//   - several rules for one system call with different actions: undefined; libseccomp picks one by the shape of its tree, or
+//     loses one, and an unconditional rule may or may not hide a conditional one;
 //   - names that libseccomp does not know are ignored;
 //   - an architecture that is not listed is killed; the native one is always listed.
 #pragma once

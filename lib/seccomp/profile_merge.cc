@@ -53,15 +53,14 @@ class CallMerge {
                             : b_.is_constant() ? OneSided(a_, b_)
                                                : TwoSided();
     if (!is_written || regions_.size() > kRulesPerSyscallMax) return Collapsed();
-    if (LevelOverlaps(regions_)) unmergeable_ = true;
+    DropDefaults();
+    if (LevelOutcomes(regions_)) unmergeable_ = true;
     SyscallFunction merged;
     for (Region& region : regions_) {
+      if (region.where.empty()) return Constant(region.outcome);
       const bool is_new = std::none_of(
           merged.regions.begin(), merged.regions.end(),
           [&](const Region& other) { return other.where == region.where; });
-      if (region.outcome == default_) continue;
-      // A region without conditions is the whole; overlaps are levelled, so nothing else differs from it.
-      if (region.where.empty()) return Constant(region.outcome);
       if (is_new) merged.regions.push_back(std::move(region));
     }
     return IsLoadable(merged) ? merged : Collapsed();
@@ -75,6 +74,18 @@ class CallMerge {
     if (a.action == b.action && b_explicit && !a_explicit) picked = b;
     if (is_clone3_ && picked.action == Action::kErrno) picked.value = ENOSYS;
     return picked;
+  }
+
+  // Regions that end as the default does need no rule. Those of other outcomes never overlap them: inside both, inside one
+  // only, and outside are disjoint. An errno unlike the default's is kept if nothing else has to be said.
+  void DropDefaults() {
+    const bool all_alike = std::all_of(regions_.begin(), regions_.end(), [&](const Region& region) {
+      return region.outcome.action == default_.action;
+    });
+    const auto end = std::remove_if(regions_.begin(), regions_.end(), [&](const Region& region) {
+      return all_alike ? region.outcome == default_ : region.outcome.action == default_.action;
+    });
+    regions_.erase(end, regions_.end());
   }
 
   bool IsLoadable(const SyscallFunction& function) const {
@@ -183,9 +194,9 @@ std::vector<std::string> Common(const std::vector<std::string>& a,
   return common;
 }
 
-Side SideOf(const SyscallFunctions& functions, const std::string& name, const Profile& profile) {
-  const auto it = functions.find(name);
-  return Side{it == functions.end() ? nullptr : &it->second, profile.default_outcome};
+Side SideOf(const TakenApart& input, const std::string& name) {
+  const auto it = input.functions.find(name);
+  return Side{it == input.functions.end() ? nullptr : &it->second, input.default_outcome};
 }
 
 bool Notifies(const Profile& profile) {
@@ -216,11 +227,31 @@ void MergeListeners(const Profile& a, const Profile& b, MergedProfile& merged) {
   merged.notes.push_back("calls that two different seccomp listeners would answer are refused");
 }
 
+bool Is32Bit(std::string_view architecture) {
+  constexpr std::string_view kNames[] = {
+      "SCMP_ARCH_X86",    "SCMP_ARCH_ARM",       "SCMP_ARCH_MIPS",        "SCMP_ARCH_MIPSEL",
+      "SCMP_ARCH_PPC",    "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_S390",
+      "SCMP_ARCH_PARISC", "SCMP_ARCH_M68K",      "SCMP_ARCH_SH",          "SCMP_ARCH_SHEB"};
+  return std::find(std::begin(kNames), std::end(kNames), architecture) != std::end(kNames);
+}
+
+// libseccomp cuts such values off on 32-bit architectures, where the condition then means something else.
+bool HasLargeValues(const Profile& profile) {
+  return std::any_of(profile.rules.begin(), profile.rules.end(), [](const Rule& rule) {
+    return std::any_of(rule.args.begin(), rule.args.end(), [](const ArgCondition& arg) {
+      return arg.value > UINT32_MAX || arg.value_two > UINT32_MAX;
+    });
+  });
+}
+
 base::Status MergeArchitectures(const Profile& a, const Profile& b, bool multiplexed_calls_agree,
                                 MergedProfile& merged) {
+  const bool has_large_values = HasLargeValues(a) || HasLargeValues(b);
   for (const std::string& name : Common(WithNative(a.architectures), WithNative(b.architectures))) {
     if (name == "SCMP_ARCH_X32") {
       merged.notes.push_back("x32 calls are killed: libseccomp cannot be trusted with x32");
+    } else if (has_large_values && Is32Bit(name)) {
+      merged.notes.push_back("calls of " + name + " are killed: a condition exceeds 32 bits");
     } else if (multiplexed_calls_agree || !IsMultiplexedArchitecture(name)) {
       merged.profile.architectures.push_back(name);
     } else if (name == NativeArchitecture()) {
@@ -259,19 +290,19 @@ std::vector<Rule> RulesOf(const SyscallFunctions& functions, const Outcome& defa
 }  // namespace
 
 base::Result<MergedProfile> Intersect(const Profile& a, const Profile& b) {
-  const SyscallFunctions in_a = TakeApart(a, kRulesPerSyscallMax);
-  const SyscallFunctions in_b = TakeApart(b, kRulesPerSyscallMax);
+  const TakenApart in_a = {TakeApart(a, kRulesPerSyscallMax), a.default_outcome};
+  const TakenApart in_b = {TakeApart(b, kRulesPerSyscallMax), b.default_outcome};
   MergedProfile merged;
   const Outcome default_outcome = StricterOf(a.default_outcome, b.default_outcome);
   merged.profile.default_outcome = default_outcome;
   merged.profile.flags = Common(a.flags, b.flags);
 
   std::set<std::string> names = {"clone3"};
-  for (const auto& [name, function] : in_a) names.insert(name);
-  for (const auto& [name, function] : in_b) names.insert(name);
+  for (const auto& [name, function] : in_a.functions) names.insert(name);
+  for (const auto& [name, function] : in_b.functions) names.insert(name);
   SyscallFunctions result;
   for (const std::string& name : names) {
-    CallMerge call(name, SideOf(in_a, name, a), SideOf(in_b, name, b), default_outcome);
+    CallMerge call(name, SideOf(in_a, name), SideOf(in_b, name), default_outcome);
     SyscallFunction function = call.Run();
     if (call.unmergeable()) merged.unmergeable.push_back(name);
     const bool is_default = function.constant.has_value() ? *function.constant == default_outcome

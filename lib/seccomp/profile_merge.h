@@ -10,12 +10,12 @@
 //     hold in one rule, are reduced to one where they imply, exclude or sharpen each other.
 //   - What cannot be reduced, grows beyond kRulesPerSyscallMax, or could hang libseccomp in the runtime, becomes an unconditional ERRNO(EPERM) for that system
 //     call (or stricter, if an input may be), and is named in `unmergeable`.
-//   - Overlapping conditional rules with different actions, whose order libseccomp does not define, count as the
-//     strictest of them.
+//   - Rules with different actions for one system call in one input, which libseccomp 2.5.4 does not combine reliably,
+//     count as the strictest of them and the default. The result never has such rules.
 //   - Architectures and flags are intersected; the native architecture always stays. Calls of an architecture that is not
 //     listed kill the thread, even if an input would kill the process: OCI cannot say otherwise. A 32-bit architecture on which
 //     socketcall(2) or ipc(2) stand for several system calls is dropped if the two profiles treat these calls and their
-//     parts differently; all its calls are killed then.
+//     parts differently, and any 32-bit one if a condition exceeds 32 bits; all its calls are killed then.
 //   - x32 is always dropped: for x86-64 with x32 and a rule for a system call that x86-64 does not have (socketcall),
 //     libseccomp 2.5.4 forgets to load the number, and the program decides on the architecture token instead.
 //   - With two different listeners, calls that either would notify are refused.
@@ -34,7 +34,7 @@ namespace bulwark::seccomp {
 inline constexpr size_t kRulesPerSyscallMax = 64;
 
 struct MergedProfile {
-  Profile profile;                       // at most one action per system call and condition; no rule equals the default
+  Profile profile;                       // one action per system call besides the default's
   std::vector<std::string> unmergeable;  // system calls refused because their conditions cannot be intersected
   std::vector<std::string> notes;        // for people: dropped architectures, replaced listeners
 };

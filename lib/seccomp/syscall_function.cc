@@ -52,25 +52,16 @@ Disjunction ConjunctionsOf(const std::vector<ArgCondition>& args) {
 
 const Outcome& StricterOf(const Outcome& a, const Outcome& b) { return IsStricter(b, a) ? b : a; }
 
-bool LevelOverlaps(std::vector<Region>& regions) {
-  bool changed_any = false;
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (size_t i = 0; i < regions.size(); ++i) {
-      for (size_t j = i + 1; j < regions.size(); ++j) {
-        Region& a = regions[i];
-        Region& b = regions[j];
-        if (a.outcome == b.outcome || !MayOverlap(a.where, b.where)) continue;
-        // Of equally strict outcomes the smaller number, whatever the order: else this would not settle.
-        const bool takes_b = a.outcome.action == b.outcome.action
-                                 ? b.outcome.value < a.outcome.value
-                                 : IsStricter(b.outcome, a.outcome);
-        a.outcome = b.outcome = Outcome(takes_b ? b.outcome : a.outcome);
-        changed = changed_any = true;
-      }
-    }
+bool LevelOutcomes(std::vector<Region>& regions) {
+  if (regions.empty()) return false;
+  Outcome strictest = regions.front().outcome;
+  bool differ = false;
+  for (const Region& region : regions) {
+    differ = differ || !(region.outcome == strictest);
+    strictest = Outcome(StricterOf(strictest, region.outcome));
   }
-  return changed_any;
+  for (Region& region : regions) region.outcome = strictest;
+  return differ;
 }
 
 SyscallFunctions TakeApart(const Profile& profile, size_t regions_max) {
@@ -93,8 +84,10 @@ SyscallFunctions TakeApart(const Profile& profile, size_t regions_max) {
       }
       function.constant = strictest;
       function.regions.clear();
-    } else {
-      LevelOverlaps(function.regions);
+    } else if (LevelOutcomes(function.regions)) {
+      // Of conditional rules with different actions, too, libseccomp may lose some to the default.
+      const Outcome strictest = StricterOf(function.regions.front().outcome, profile.default_outcome);
+      for (Region& region : function.regions) region.outcome = strictest;
     }
   }
   return functions;

@@ -1,6 +1,6 @@
 // A profile taken apart into one function per system call, with the quirks of profile.h resolved: what profile_merge
-// computes on. Where libseccomp's behaviour is not defined (overlapping conditional rules with different actions), the
-// strictest possible outcome is assumed. Pure.
+// computes on. What libseccomp makes of several rules with different actions for one system call depends on their order
+// and on the architectures, and it may lose some; the strictest possible outcome is assumed then. Pure.
 #pragma once
 
 #include <map>
@@ -20,10 +20,9 @@ struct Region {
 };
 
 struct SyscallFunction {
-  // Set: the outcome for all arguments, and `regions` is empty. Not set: the first region that fits, else the default.
+  // Set: the outcome for all arguments, and `regions` is empty. Not set: that of the regions, else the default.
   std::optional<Outcome> constant;
-  // Regions that overlap have equal outcomes.
-  std::vector<Region> regions;
+  std::vector<Region> regions;  // all with the same outcome
   // The rules were too many to keep apart; `constant` is the strictest of them.
   bool is_collapsed = false;
 };
@@ -33,8 +32,8 @@ using SyscallFunctions = std::map<std::string, SyscallFunction>;
 // Only system calls that some rule changes from the default.
 SyscallFunctions TakeApart(const Profile& profile, size_t regions_max);
 
-// Gives overlapping regions the strictest of their outcomes, until nothing changes. True if anything did.
-bool LevelOverlaps(std::vector<Region>& regions);
+// Gives all regions the strictest of their outcomes. True if they differed.
+bool LevelOutcomes(std::vector<Region>& regions);
 
 // The conjunctions of one rule: one, or each condition alone if an argument is named twice.
 Disjunction ConjunctionsOf(const std::vector<ArgCondition>& args);
