@@ -45,7 +45,7 @@ base::Result<profiles::HardeningRequest> RequestOf(const policy::Profile& profil
   request.readonly_rootfs = profile.readonly_rootfs;
   request.masked_paths = profile.masked_paths;
   request.readonly_paths = profile.readonly_paths;
-  request.forbid_host_namespaces = false;
+  request.forbid_host_namespaces = !profile.allow_host_namespaces;
   request.forbid_privileged_devices = !profile.allow_privileged;
   return request;
 }
