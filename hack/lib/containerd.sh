@@ -85,7 +85,8 @@ delete_containers() {
 _shims_of() {
   local process
   for process in /proc/[0-9]*; do
-    if tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qxF -- "$1/containerd.sock"; then echo "${process#/proc/}"; fi
+    # A process may be gone by now.
+    if { tr '\0' '\n' <"$process/cmdline"; } 2>/dev/null | grep -qxF -- "$1/containerd.sock"; then echo "${process#/proc/}"; fi
   done
 }
 
