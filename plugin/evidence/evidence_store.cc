@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +19,8 @@ constexpr uint32_t kChanges = IN_CREATE | IN_CLOSE_WRITE | IN_MODIFY | IN_MOVED_
                               IN_DELETE_SELF | IN_ATTRIB | IN_ONLYDIR | IN_DONT_FOLLOW;
 // Parsing reports takes about ten times their size for a moment; beyond this it is given back to the system at once.
 constexpr size_t kTrimAfterBytes = size_t{1} << 20;
+// Time for a copy of many files to get somewhere before it is read.
+constexpr int kSettleMs = 100;
 
 // Empties the queue. An overflow is an event like any other: look at everything.
 bool SomethingHappened(const base::UniqueFd& watch) {
@@ -28,13 +32,34 @@ bool SomethingHappened(const base::UniqueFd& watch) {
 
 }  // namespace
 
-EvidenceStore::EvidenceStore(std::string directory) : directory_(std::move(directory)) { Refresh(); }
+EvidenceStore::EvidenceStore(std::string directory)
+    : directory_(std::move(directory)),
+      watch_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)),
+      stop_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  Refresh();
+  if (watch_.is_open() && stop_.is_open()) follower_ = std::thread([this] { FollowChanges(); });
+}
 
-EvidenceStore::~EvidenceStore() = default;
+EvidenceStore::~EvidenceStore() {
+  if (!follower_.joinable()) return;
+  const uint64_t one = 1;
+  (void)!write(stop_.get(), &one, sizeof one);
+  follower_.join();
+}
+
+void EvidenceStore::FollowChanges() {
+  pollfd waits[] = {{stop_.get(), POLLIN, 0}, {watch_.get(), POLLIN, 0}};
+  for (;;) {
+    if (poll(waits, 2, -1) < 0 && errno != EINTR) return;
+    if (waits[0].revents != 0) return;
+    if (waits[1].revents == 0) continue;
+    if (poll(waits, 1, kSettleMs) > 0) return;
+    Current();
+  }
+}
 
 void EvidenceStore::Refresh() {
   const std::lock_guard lock(mutex_);
-  watch_.Reset(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   Read(nullptr);
 }
 
@@ -50,7 +75,8 @@ void EvidenceStore::Read(const EvidenceIndex* previous) {
 }
 
 bool EvidenceStore::IsCurrent() {
-  if (is_blind_ || SomethingHappened(watch_)) return false;
+  const bool happened = SomethingHappened(watch_);  // in any case: the queue must be empty for the thread to sleep
+  if (is_blind_ || happened) return false;
   // Another directory may have taken the place of the one that is watched.
   struct stat facts {};
   const bool exists = lstat(directory_.c_str(), &facts) == 0;

@@ -6,7 +6,9 @@
 // nobody but root (or the daemon's own user) could have written it: the file and every directory above it up to the
 // evidence directory belong to one of them and are not writable by group or others.
 //
-// The directory is watched with inotify(7): a lookup first looks whether anything changed and, if so, reads what changed.
+// The directory is watched with inotify(7). A thread reads what changed soon after it did, because parsing a report takes
+// longer than a decision may; a lookup that comes before it first reads what changed itself, so it never answers from
+// what was. A change while nothing is looked up costs one reading, however many files it was.
 // Where the kernel does not let a directory be watched, every lookup walks the tree. Where inotify is not told (network
 // file systems), Refresh() has to be called.
 //
@@ -19,6 +21,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "lib/base/result.h"
@@ -60,12 +63,15 @@ class EvidenceStore {
   std::shared_ptr<const EvidenceIndex> Current();
   bool IsCurrent();
   void Read(const EvidenceIndex* previous);
+  void FollowChanges();
 
   const std::string directory_;
+  base::UniqueFd watch_;  // inotify; set once
+  base::UniqueFd stop_;   // eventfd; set once, written to when the thread is to end
   std::mutex mutex_;
-  base::UniqueFd watch_;                        // inotify; guarded by mutex_
   bool is_blind_ = false;                       // a directory is not watched; guarded by mutex_
   std::shared_ptr<const EvidenceIndex> index_;  // never null; guarded by mutex_
+  std::thread follower_;
 };
 
 }  // namespace bulwark::evidence

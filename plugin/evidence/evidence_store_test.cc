@@ -286,6 +286,17 @@ TEST_F(EvidenceStoreTest, RefreshReadsEverythingAgain) {
   EXPECT_EQ(ScanCode(), reason::kOk);
 }
 
+TEST_F(EvidenceStoreTest, ChangesAreReadAheadOfTheNextLookup) {
+  EvidenceStore store(directory_.path());
+  TrivyReport large;
+  large.vulnerabilities.assign(5000, trust::TrivyFinding("CVE-1", "LOW", "2"));
+  WriteTestFile(directory_ / "r.json", large.Json());
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(store.FindReports(image_).candidates.size(), 1u);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(10));
+}
+
 TEST_F(EvidenceStoreTest, LookupsRunBesideChanges) {
   std::vector<std::thread> readers;
   std::atomic<bool> stop{false};

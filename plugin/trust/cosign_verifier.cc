@@ -1,6 +1,8 @@
 #include "plugin/trust/cosign_verifier.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -83,11 +85,30 @@ CandidateResult JudgeCandidate(const SignatureRequirement& requirement, const oc
   return {Rank::kUntrusted, "no key of the rule made this signature", nullptr};
 }
 
+// Parsing a key with OpenSSL 3.0 takes several times as long as verifying with it, and the keys of a policy stay the same
+// from one decision to the next: so parsed keys are kept, by their text. A key that is not in use any more goes when the
+// memory is full.
+base::Result<PublicKey> ParsedKey(const std::string& pem) {
+  constexpr size_t kKeysMax = 256;
+  static std::mutex mutex;
+  static std::map<std::string, PublicKey>* const parsed = new std::map<std::string, PublicKey>();  // guarded by mutex
+  {
+    const std::lock_guard lock(mutex);
+    const auto known = parsed->find(pem);
+    if (known != parsed->end()) return known->second;
+  }
+  ASSIGN_OR_RETURN(PublicKey key, PublicKey::FromPem(pem));
+  const std::lock_guard lock(mutex);
+  if (parsed->size() >= kKeysMax) parsed->clear();
+  parsed->emplace(pem, key);
+  return key;
+}
+
 base::Result<std::vector<AuthorityKey>> LoadKeys(const SignatureRequirement& requirement) {
   std::vector<AuthorityKey> keys;
   for (const Authority& authority : requirement.authorities) {
     for (const std::string& pem : authority.key_pems) {
-      auto key = PublicKey::FromPem(pem);
+      auto key = ParsedKey(pem);
       if (!key) return std::move(key).error().Wrap("key of authority {}", authority.name);
       keys.push_back({authority.name, std::move(key).value()});
     }
@@ -142,8 +163,8 @@ void Explain(const SignatureRequirement& requirement, const SignatureEvidence& e
              const std::vector<AuthorityKey>& keys, const Tally& tally, policy::ReasonStep& step) {
   if (evidence.is_cut || evidence.candidates.size() > kCandidatesMax) {
     step.code = reason::kSignatureLimit;
-    step.detail = fmt::format("more than {} signatures lie with this image; the first {} do not satisfy the rule",
-                              kCandidatesMax, tally.tried);
+    step.detail = fmt::format("more signatures lie with this image than are looked at; the first {} do not satisfy the rule",
+                              tally.tried);
     return;
   }
   step.code = CodeOf(tally.nearest.rank);

@@ -1,6 +1,6 @@
 // Verifies cosign signatures made with keys, against a rule's requirement. Nothing in a signature object is believed
 // before its signature was verified with a key of the policy: not its tag, not where it lay, not its annotations.
-// Pure: any thread, no clock, no files; time bounded by kCandidatesMax × keys.
+// Any thread, no clock, no files; parsed keys are kept in memory, by their text. Time bounded by kCandidatesMax × keys.
 #pragma once
 
 #include <string>
