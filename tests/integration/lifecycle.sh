@@ -11,7 +11,8 @@ check "no-new-privileges is set" contains "$status" $'NoNewPrivs:\t1'
 check "a denied system call fails" contains "$(run --rm "$IMAGE" denied /bin/unshare -U /bin/true 2>&1 || true)" "not permitted"
 code=0; run --rm "$IMAGE" code /bin/sh -c 'exit 7' || code=$?
 check "the exit status comes through" equal "$code" 7
-check "standard input comes through" equal "$(echo hello | run --rm "$IMAGE" input /bin/cat)" hello
+# ctr misses an end of input that comes before the task is made, with any shim: so it comes later here.
+check "standard input comes through" equal "$( (echo hello; sleep 1) | run --rm "$IMAGE" input /bin/cat)" hello
 check "a terminal is one" contains "$(script -qec "$(declare -f ctr_ run); CONTAINERD_ADDRESS=$CONTAINERD_ADDRESS CONTAINERD_NAMESPACE=$CONTAINERD_NAMESPACE SNAPSHOTTER=$SNAPSHOTTER RUNTIME=$RUNTIME; run --rm -t $IMAGE tty /bin/tty" /dev/null </dev/null)" /dev/
 
 message=$(run --rm "$UNSIGNED" unsigned /bin/true 2>&1 || true)
