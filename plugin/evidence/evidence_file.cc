@@ -71,7 +71,10 @@ class SignatureReader {
       SignatureImage image;
       image.source = fmt::format("{} {}", layout_.path(), name.empty() ? entry.digest : std::string(name));
       if (std::string tagged = DigestOfTag(name, ".sig"); !tagged.empty()) image.digests.insert(std::move(tagged));
-      if (entry.Annotation("kind") == "dev.cosignproject.cosign/sigs") image.digests = saved_images_;
+      // `cosign save` writes one image and its signatures, without a tag that says so.
+      if (entry.Annotation("kind") == "dev.cosignproject.cosign/sigs") {
+        image.digests.insert(saved_images_.begin(), saved_images_.end());
+      }
       ReadManifest(entry, std::move(image));
       return;
     }
