@@ -145,7 +145,7 @@ measure_latency() {
 measure_memory() {
   local count=$1 i side pid
   for i in $(seq "$count"); do
-    for side in ours stock; do use "$side"; start "m$i"; done
+    for side in ours stock; do use "$side"; start "$side-$i"; done
   done
   sleep 1
   for side in ours stock; do
@@ -158,7 +158,7 @@ measure_memory() {
   done
   for field in Pss Rss Private_Dirty; do compare "$runtime.$field.$count" kB; done
   for i in $(seq "$count"); do
-    for side in ours stock; do use "$side"; remove "m$i"; done
+    for side in ours stock; do use "$side"; remove "$side-$i"; done
   done
 }
 
