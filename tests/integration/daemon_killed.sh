@@ -37,6 +37,8 @@ sleep 7  # shims that wait with undelivered events try again; the spool is read 
 say "$started of $starts starts went through while the daemon was killed again and again"
 check "most starts go through all the same" [ "$started" -ge $((starts / 2)) ]
 records >"$SCRATCH/records"
+kills=$(jq -r 'select(.event_type == "AUDIT_START") | .attributes.previous' "$SCRATCH/records" | grep -c unclean || true)
+check "the daemon was killed while containers started ($kills times)" [ "$kills" -ge 3 ]
 running=$(ctr_ tasks ls -q | sort)
 jq -r 'select(.event_type == "CREATE_DECISION" and .outcome == "ALLOWED") | .container.id' "$SCRATCH/records" | sort -u >"$SCRATCH/decided"
 check "no container runs without its record" equal "$(comm -23 <(echo "$running") "$SCRATCH/decided" | tr -d '\n')" ""
