@@ -1,5 +1,5 @@
-// SHA-256 (FIPS 180-4), for names derived from text, such as containerd's shim socket paths. Not
-// for verifying evidence: the daemon uses OpenSSL for that; the shim links no crypto library.
+// SHA-256 (FIPS 180-4): content digests, and names derived from text such as containerd's shim socket paths. Here because the
+// shim links no crypto library. Not constant-time: nothing secret is hashed with it.
 #pragma once
 
 #include <stdint.h>
