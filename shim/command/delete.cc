@@ -19,7 +19,7 @@
 #include "lib/base/file_io.h"
 #include "lib/base/logging.h"
 #include "lib/base/spawn.h"
-#include "lib/base/unix_socket.h"
+#include "lib/ttrpc/client.h"
 #include "shim/command/socket_directory.h"
 #include "shim/link/gate_client.h"
 #include "shim/link/journal.h"
@@ -36,6 +36,8 @@ constexpr size_t kBundleFileBytesMax = 64 * 1024;
 constexpr size_t kRuntimeOutputBytesMax = 64 * 1024;
 constexpr int kRuntimeTimeoutMs = 3'000;
 constexpr int64_t kGateTimeoutMs = 700;
+constexpr int64_t kShimAnswerTimeoutMs = 300;
+constexpr std::string_view kTaskService = "containerd.task.v2.Task";
 constexpr uint32_t kKilledStatus = 128 + SIGKILL;
 constexpr int64_t kNanosPerSecond = 1'000'000'000;
 
@@ -105,12 +107,19 @@ void DeleteInRuntime(const containerd::runc::Options& options, const std::string
                  {{"container_id", id}, {"error", done ? done->output : done.error().message()}});
 }
 
-// Whether the shim that served the bundle still does. Removes the socket of one that is gone.
-bool ShimLives(const std::string& bundle) {
+// Whether the shim that served the bundle still does. Removes the socket of one that is gone. It has
+// to answer: while the kernel takes a killed shim down, its connections, whose end is why containerd
+// calls us, may be closed before its listener, which then still takes ours. One that is there but
+// does not answer in time lives.
+bool ShimLives(const std::string& bundle, const std::string& id) {
   const auto address = base::ReadFile(bundle + "/address", kBundleFileBytesMax);
   const std::string path = address ? SocketPathOfAddress(*address) : std::string();
   if (path.empty()) return false;
-  if (base::ConnectUnix(path)) return true;
+  containerd::task::ConnectRequest request;
+  request.set_id(id);
+  const auto answer = ttrpc::CallBlocking(path, kTaskService, "Connect",
+                                          request.SerializeAsString(), kShimAnswerTimeoutMs);
+  if (answer || answer.error().code() == Code::kDeadlineExceeded) return true;
   RemoveDeadSocket(path);
   return false;
 }
@@ -190,7 +199,7 @@ base::Result<DeleteOutcome> Delete(const Args& args) {
   outcome.pid = InitPid(bundle);
   outcome.runtime_knew_it = base::PathExists(root + "/" + args.id);
   // Asked before the runtime kills the container: a shim may end with its last one.
-  const bool shim_lives = ShimLives(bundle);
+  const bool shim_lives = ShimLives(bundle, args.id);
   if (outcome.runtime_knew_it) DeleteInRuntime(options, root, bundle, args.id);
   if (auto unmounted = UnmountRootfsBlocking(bundle + "/rootfs"); !unmounted) {
     base::LogError("rootfs not unmounted",
