@@ -1,6 +1,7 @@
 // Image references in one canonical form, so that policy compares like with like. Follows the grammar and the
-// normalisation of github.com/distribution/reference (reference.go, normalize.go), with three deviations, all stricter
-// or more uniform: the host is lowered, a name without tag and digest gets the tag "latest" here, and a bare 64-digit
+// normalisation of github.com/distribution/reference (reference.go, normalize.go), with four deviations, all stricter
+// or more uniform: the host is lowered, an upper-case letter alone makes no host (REG/a is refused: lowered, it would read
+// as docker.io/reg/a), a name without tag and digest gets the tag "latest" here, and a bare 64-digit
 // hexadecimal name is refused.
 //
 //   busybox                     docker.io/library/busybox:latest

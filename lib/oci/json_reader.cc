@@ -150,6 +150,9 @@ base::Status ReadJson(std::string_view text, const JsonLimits& limits, Json& jso
   if (text.substr(0, 3) == "\xEF\xBB\xBF") {  // the library would skip it, Go refuses it
     return Error(Code::kInvalidArgument, "malformed JSON at byte 0: byte order mark");
   }
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
+    return Error::Make(Code::kInvalidArgument, "malformed JSON at byte {}: NUL", nul);  // the library would stop there
+  }
   Reader reader(limits, json);
   try {
     const bool complete = Json::sax_parse(text.begin(), text.end(), &reader);

@@ -82,8 +82,7 @@ std::pair<std::string, std::string> SplitHost(std::string_view name) {
   std::string path(name);
   if (const size_t slash = name.find('/'); slash != std::string_view::npos) {
     const std::string_view first = name.substr(0, slash);
-    if (first.find_first_of(".:") != std::string_view::npos || first == "localhost" ||
-        std::any_of(first.begin(), first.end(), IsUpper)) {
+    if (first.find_first_of(".:") != std::string_view::npos || first == "localhost") {
       host = first;
       path = name.substr(slash + 1);
     }

@@ -16,7 +16,7 @@ bool IsPathSegment(std::string_view text);
 bool IsTag(std::string_view text);
 
 // Splits a name without tag and digest into host and path as Docker does: the first segment is a host if it has a "."
-// or ":" or an upper-case letter, or is "localhost"; otherwise the host is docker.io, and a path of one segment gets
+// or ":", or is "localhost"; otherwise the host is docker.io, and a path of one segment gets
 // "library/". The host is lowered and index.docker.io becomes docker.io. Checks nothing.
 std::pair<std::string, std::string> SplitHost(std::string_view name);
 
