@@ -6,6 +6,8 @@
 
 #include <chrono>
 
+#include "plugin/cli/reasoning.h"
+
 namespace bulwark::cli {
 namespace {
 
@@ -22,7 +24,7 @@ void SetDeadline(grpc::ClientContext& call) { call.set_deadline(std::chrono::sys
 int ReportFailure(const Context& context, const std::string& attempted, const grpc::Status& status) {
   const bool is_away = status.error_code() == grpc::StatusCode::UNAVAILABLE ||
                        status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
-  fprintf(stderr, "bulwarkctl: %s: %s\n", attempted.c_str(), status.error_message().c_str());
+  fprintf(stderr, "bulwarkctl: %s: %s\n", Printable(attempted).c_str(), Printable(status.error_message()).c_str());
   if (is_away && access(context.socket.c_str(), F_OK) != 0) {
     fprintf(stderr, "next: start bulwarkd, or name its socket with --socket (there is none at %s)\n", context.socket.c_str());
   } else if (is_away) {
@@ -38,7 +40,11 @@ void PrintJson(const google::protobuf::Message& message, bool indented) {
   options.always_print_primitive_fields = true;
   std::string text;
   static_cast<void>(google::protobuf::util::MessageToJsonString(message, &text, options));
-  printf("%s\n", text.c_str());
+  if (text.empty()) return;
+  // The printer writes an object and leaves white space after it.
+  while (text.back() == '\n') text.pop_back();
+  printf("{%s\"schema_version\":%s%d,%s\n", indented ? "\n " : "", indented ? " " : "", kJsonSchemaVersion,
+         text.c_str() + 1);
 }
 
 }  // namespace bulwark::cli

@@ -20,7 +20,10 @@ void SetDeadline(grpc::ClientContext& call);
 // Prints what failed and what to do about it on stderr; returns the exit status.
 int ReportFailure(const Context& context, const std::string& attempted, const grpc::Status& status);
 
-// A message as JSON with the field names of the .proto file, on stdout: one line, or indented.
+// A message as JSON with the field names of the .proto file after "schema_version", on stdout: one line, or indented.
 void PrintJson(const google::protobuf::Message& message, bool indented);
+
+// Version of every JSON document of bulwarkctl that is not an audit record. Members are only added within a version.
+inline constexpr int kJsonSchemaVersion = 1;
 
 }  // namespace bulwark::cli

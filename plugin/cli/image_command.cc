@@ -38,8 +38,8 @@ int Check(const Context& context, const CheckArguments& arguments) {
   if (context.is_json()) {
     PrintJson(response, true);
   } else {
-    printf("%s: %s\n%s\n\n", audit::OutcomeName(response.outcome()).c_str(), response.reason_code().c_str(),
-           response.message().c_str());
+    printf("%s: %s\n%s\n\n", audit::OutcomeName(response.outcome()).c_str(),
+           Printable(response.reason_code()).c_str(), Printable(response.message()).c_str());
     PrintReasoning(response.reasoning());
   }
   return response.outcome() == v1::ALLOWED ? kExitOk : kExitRefused;

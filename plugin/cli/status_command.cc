@@ -3,11 +3,12 @@
 
 #include "plugin/cli/commands.h"
 #include "plugin/cli/daemon_connection.h"
+#include "plugin/cli/reasoning.h"
 
 namespace bulwark::cli {
 namespace {
 
-void PrintRow(const char* name, const std::string& value) { printf("%-14s %s\n", name, value.c_str()); }
+void PrintRow(const char* name, const std::string& value) { printf("%-14s %s\n", name, Printable(value).c_str()); }
 
 void PrintStatus(const v1::StatusResponse& status) {
   PrintRow("version", status.version() + ", pid " + std::to_string(status.pid()));

@@ -97,6 +97,9 @@ std::string DescribeImage(const oci::ImageIdentity& image) {
 }
 
 std::string DescribeRule(const Decision& decision) {
+  const bool was_matched = std::any_of(decision.steps.begin(), decision.steps.end(),
+                                       [](const ReasonStep& step) { return step.check == "policy"; });
+  if (decision.rule.empty() && !was_matched) return "no policy rule was looked for";
   if (decision.rule.empty()) return "no policy rule matches, so the defaults apply";
   return fmt::format("rule {} ({})", decision.rule, Printable(decision.rule_file, 150));
 }

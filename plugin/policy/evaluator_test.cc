@@ -210,6 +210,15 @@ TEST_F(Deciding, AnImageWithoutNameAndARuleThatIsMissingAreSaidAsSuch) {
   EXPECT_THAT(decision.message, HasSubstr("next: add a rule"));
 }
 
+TEST_F(Deciding, AnImageThatWasNotIdentifiedWasNotMatchedEither) {
+  ReasonStep identity = Step(reason::kIdentityUnresolved);
+  identity.check = "identity";
+  Decision decision = Combine(set_, nullptr, {identity});
+  Summarise(decision, {}, "start");
+  EXPECT_THAT(decision.message, HasSubstr("no policy rule was looked for"));
+  EXPECT_THAT(decision.message, Not(HasSubstr("no policy rule matches")));
+}
+
 // Reads the codes from the header, so that a new one cannot be forgotten.
 TEST(NextStep, EveryReasonCodeHasOne) {
   auto header = base::ReadFile(BULWARK_SOURCE_DIR "/plugin/policy/decision.h", size_t{1} << 20);

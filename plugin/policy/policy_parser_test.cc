@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "lib/base/file_io.h"
 #include "plugin/policy/policy_test_support.h"
 
 namespace bulwark::policy {
@@ -177,6 +178,38 @@ TEST(PolicyParser, DefaultsAreGivenOnceAndAuthoritiesAreShared) {
   set = ParsePolicy(files, ReadTestKey);
   ASSERT_FALSE(set);
   EXPECT_EQ(set.error().message(), "/p/b.yaml:3:11: defaults are given twice; the other place is /p/a.yaml:3");
+}
+
+TEST(PolicyParser, TheExampleInTheDocumentationIsAPolicy) {
+  auto page = base::ReadFile(BULWARK_SOURCE_DIR "/docs/formats/policy.md", size_t{1} << 20);
+  ASSERT_TRUE(page) << page.error().message();
+  const size_t begin = page->find("```yaml\n") + 8;
+  const PolicyFile file = {"policy.md", page->substr(begin, page->find("```\n", begin) - begin)};
+  auto set = ParsePolicy({&file, 1}, [](const std::string&) -> base::Result<std::string> { return std::string(kKeyA); });
+  ASSERT_TRUE(set) << set.error().message();
+  EXPECT_EQ(set->rules().size(), 4U);
+}
+
+// Every key that any parser knows is written in backquotes in the manual page, whole or as the end of a longer name.
+TEST(PolicyParser, TheManualPageHasEveryKey) {
+  auto page = base::ReadFile(BULWARK_SOURCE_DIR "/docs/man/bulwark-policy.5.md", size_t{1} << 20);
+  ASSERT_TRUE(page) << page.error().message();
+  size_t keys = 0;
+  for (const char* source : {"policy_parser.cc", "rule_parser.cc", "requirement_parser.cc"}) {
+    auto code = base::ReadFile(std::string(BULWARK_SOURCE_DIR "/plugin/policy/") + source, size_t{1} << 20);
+    ASSERT_TRUE(code) << code.error().message();
+    for (size_t at = code->find("Known[] = {"); at != std::string::npos; at = code->find("Known[] = {", at + 1)) {
+      const std::string list = code->substr(at, code->find('}', at) - at);
+      for (size_t quote = list.find('"'); quote != std::string::npos; quote = list.find('"', quote + 1)) {
+        const size_t end = list.find('"', quote + 1);
+        const std::string key = list.substr(quote + 1, end - quote - 1);
+        quote = end;
+        keys++;
+        EXPECT_TRUE(page->find("`" + key) != std::string::npos || page->find("." + key) != std::string::npos) << key;
+      }
+    }
+  }
+  EXPECT_GT(keys, 30U);
 }
 
 TEST(PolicyParser, AFileIsAtMostOneMebibyte) {

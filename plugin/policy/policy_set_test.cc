@@ -96,6 +96,19 @@ TEST(PolicyMatch, TheMostSpecificRuleAppliesWhateverTheOrder) {
   }
 }
 
+// The table of docs/formats/policy.md.
+TEST(PolicyMatch, TheTableInTheDocumentationHolds) {
+  const PolicySet set = MustParse(PolicyOf({"images: [\"**\"]", "images: [\"registry.corp/**\"]",
+                                            "images: [\"registry.corp/prod/*\"]", "images: [registry.corp/prod/app]",
+                                            "images: [\"registry.corp/prod/app:v*\"]"}));
+  EXPECT_EQ(MatchName(set, {"registry.corp/prod/app:v2"}), "r4");
+  EXPECT_EQ(MatchName(set, {"registry.corp/prod/app:7"}), "r3");
+  EXPECT_EQ(MatchName(set, {"registry.corp/prod/team/app:7"}), "r1");
+  EXPECT_EQ(MatchName(set, {"registry.corp:5000/prod/app:7"}), "r0");
+  EXPECT_EQ(MatchName(set, {"docker.io/evil/registry.corp/prod/app:latest"}), "r0");
+  EXPECT_EQ(MatchName(set, {""}), "");
+}
+
 TEST(PolicyMatch, ARuleOutOfScopeDoesNotHideABroaderOne) {
   const PolicySet set = MustParse(PolicyOf({"images: [\"r.corp/app\"], kubernetesNamespaces: [prod]", "images: [\"r.corp/**\"]"}));
   EXPECT_EQ(MatchName(set, {"r.corp/app:1", "k8s.io", "prod"}), "r0");

@@ -29,7 +29,7 @@ Error ErrorAt(const std::string& path, Position at, std::string_view message) {
 // The length of the UTF-8 sequence that starts `text`, or 0 if there is none (RFC 3629, section 4: no overlong forms, no
 // surrogates, nothing above U+10FFFF).
 size_t Utf8Length(std::string_view text) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
   const auto tail = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
   const unsigned lead = byte(0);
   if (lead < 0x80) return 1;
