@@ -1,5 +1,5 @@
-// What the shim knows of one container: plain data with the objects that belong to it. TaskService owns the containers
-// and acts on them; nothing here starts, signals or publishes.
+// What the shim knows of one container: plain data with the objects that belong to it. TaskService
+// owns the containers and acts on them; nothing here starts, signals or publishes.
 #pragma once
 
 #include <functional>
@@ -23,11 +23,11 @@ struct Container {
 
   std::string id;
   std::string bundle;
-  std::string decision_id;    // of the gate's answer to its Create
-  std::string process_json;   // "process" of the effective runtime spec: what an exec may not exceed
+  std::string decision_id;   // of the gate's answer to its Create
+  std::string process_json;  // "process" of the effective runtime spec: what an exec may not exceed
   bool has_private_pid_namespace = false;
   bool has_rootfs_mounts = false;
-  uint32_t io_uid = 0;        // who owns the container's ends of its stdio
+  uint32_t io_uid = 0;  // who owns the container's ends of its stdio
   uint32_t io_gid = 0;
 
   std::unique_ptr<CgroupStats> stats;  // null if the cgroup could not be found
@@ -39,7 +39,8 @@ struct Container {
   // Reserved ids (admission or registration under way) map to null.
   std::map<std::string, std::shared_ptr<Process>> execs;
 
-  // The daemon attaches its controls to a created container before it runs; a start waits for that, nothing else does.
+  // The daemon attaches its controls to a created container before it runs; a start waits for that,
+  // nothing else does.
   bool is_attached = false;
   std::function<void()> after_attach;
 

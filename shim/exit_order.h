@@ -1,7 +1,8 @@
-// Keeps the order of a container's exits: the init's exit is told last, after those of all execs and after the answer to
-// its own start (containerd's event contract: create < start < exit < delete, init exit last). The execs of a container
-// without its own pid namespace outlive its init for a moment, and an exec whose runtime call is still in flight has not
-// even a pid; so the init's exit is held until none is left. Knows nothing of pids, events or requests. Pure.
+// Keeps the order of a container's exits: the init's exit is told last, after those of all execs
+// and after the answer to its own start (containerd's event contract: create < start < exit <
+// delete, init exit last). The execs of a container without its own pid namespace outlive its init
+// for a moment, and an exec whose runtime call is still in flight has not even a pid; so the init's
+// exit is held until none is left. Knows nothing of pids, events or requests. Pure.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// containerd-shim-bulwark-v2: containerd runs it with an action (`start`, `delete`) or a question (-info, -v); `start` runs
-// it once more, without one, to serve.
+// containerd-shim-bulwark-v2: containerd runs it with an action (`start`, `delete`) or a question
+// (-info, -v); `start` runs it once more, without one, to serve.
 #include <stdio.h>
 
 #include "shim/command/args.h"

@@ -38,7 +38,8 @@ struct OperationQueue::State : std::enable_shared_from_this<State> {
   }
 
   void Dispatch() {
-    // An operation that ends at once comes back here; the outer loop then goes on instead of recursing.
+    // An operation that ends at once comes back here; the outer loop then goes on instead of
+    // recursing.
     if (dispatching) return;
     dispatching = true;
     while (!closed && !waiting.empty() && MayRun(waiting.front().kind)) {

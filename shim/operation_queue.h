@@ -1,7 +1,8 @@
-// Orders the runtime calls of one container, and of that container only: calls that change it as a whole (create, start,
-// pause, resume, update, delete) run alone; execs may run beside each other. First come, first served, so a waiting
-// exclusive operation is not overtaken for ever. Signals don't pass here: the way down never waits.
-// Thread: the loop's. Operations start at once if they may, else when the one in front of them ends.
+// Orders the runtime calls of one container, and of that container only: calls that change it as a
+// whole (create, start, pause, resume, update, delete) run alone; execs may run beside each other.
+// First come, first served, so a waiting exclusive operation is not overtaken for ever. Signals
+// don't pass here: the way down never waits. Thread: the loop's. Operations start at once if they
+// may, else when the one in front of them ends.
 #pragma once
 
 #include <deque>

@@ -6,7 +6,8 @@ namespace bulwark::shim {
 namespace {
 
 base::Error Refusal(std::string_view action, Process::State state) {
-  return base::Error::Make(base::Code::kUnknown, "cannot {} a {} process", action, StateName(state));
+  return base::Error::Make(base::Code::kUnknown, "cannot {} a {} process", action,
+                           StateName(state));
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
-// One process of a container, as containerd sees it: the init process or an exec process. Holds its state, its stdio and
-// who waits for its exit; moves only along the allowed transitions, and refuses with the texts of the stock shim, which
-// clients match on. Starts nothing itself.
+// One process of a container, as containerd sees it: the init process or an exec process. Holds its
+// state, its stdio and who waits for its exit; moves only along the allowed transitions, and
+// refuses with the texts of the stock shim, which clients match on. Starts nothing itself.
 //
-//   created --BeginStart--> starting --Started--> running --BeginPause--> pausing --Paused--> paused --Resumed--> running
+//   created --BeginStart--> starting --Started--> running
+//   running --BeginPause--> pausing --PauseEnded--> paused --Resumed--> running
 //                           starting --StartFailed--> created (init) | stopped (exec)
 //   any state --Exited--> stopped
 //
@@ -48,14 +49,15 @@ class Process {
   const ProcessExit& exit() const { return exit_; }  // zeros until stopped
   bool is_alive() const { return pid_ > 0 && state_ != State::kStopped; }
 
-  // The runtime has made the process and it waits to be started (init), or it runs (exec, before Started).
+  // The runtime has made the process and it waits to be started (init), or it runs (exec, before
+  // Started).
   void SetPid(pid_t pid) { pid_ = pid; }
 
   // kUnknown "cannot start a … process"; kFailedPrecondition once it has stopped.
   base::Status BeginStart();
   void Started();
-  // An init stays created: its process still waits. An exec never ran: it is stopped with an unknown status, and
-  // whoever waits for it is told.
+  // An init stays created: its process still waits. An exec never ran: it is stopped with an
+  // unknown status, and whoever waits for it is told.
   void StartFailed(int64_t now_ns);
 
   // kUnknown "cannot pause a … process" unless running.

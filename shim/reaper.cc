@@ -76,9 +76,11 @@ void Reaper::OnReadable(pid_t pid) {
   do {
     result = waitid(static_cast<idtype_t>(P_PIDFD), pidfd_id, &info, WEXITED | WNOHANG);
   } while (result < 0 && errno == EINTR);
-  if (result == 0 && info.si_pid == 0) return;  // readable, but not ours to reap yet: level-triggered, so it comes again
+  if (result == 0 && info.si_pid == 0)
+    return;  // readable, but not ours to reap yet: level-triggered, so it comes again
   if (result < 0) {
-    // Never our child, or reaped by somebody else: both are broken invariants that must not lose the exit itself.
+    // Never our child, or reaped by somebody else: both are broken invariants that must not lose
+    // the exit itself.
     base::LogError("process exited, its status is unknown", {{"pid", std::to_string(pid)}});
     Finish(pid, 255);
     return;
@@ -109,7 +111,8 @@ void Reaper::Sweep() {
       return;  // ECHILD: no children
     }
     if (info.si_pid == 0) return;
-    // A callback may start a runtime call and with it a hold; the rest of the sweep is then owed until that goes.
+    // A callback may start a runtime call and with it a hold; the rest of the sweep is then owed
+    // until that goes.
     if (watched_.count(info.si_pid) != 0) Finish(info.si_pid, StatusOf(info));
     if (holds_ > 0) {
       sweep_wanted_ = true;

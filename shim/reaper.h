@@ -1,11 +1,12 @@
-// Reaps every child of the shim: runtime calls, helpers, and the container processes that are reparented to it
-// (PR_SET_CHILD_SUBREAPER, prctl(2)). A watched process is followed by its pidfd and reaped with waitid(P_PIDFD), so a pid
-// can neither be mixed up nor be reused while somebody holds it. Everything else that dies is an orphan: it is reaped by a
-// sweep and forgotten.
+// Reaps every child of the shim: runtime calls, helpers, and the container processes that are
+// reparented to it (PR_SET_CHILD_SUBREAPER, prctl(2)). A watched process is followed by its pidfd
+// and reaped with waitid(P_PIDFD), so a pid can neither be mixed up nor be reused while somebody
+// holds it. Everything else that dies is an orphan: it is reaped by a sweep and forgotten.
 //
-// Early exits: a container process may die before its pid is known, because the runtime tells it through a pid file. Such
-// a process stays a zombie until we reap it, and only the sweep would; so the sweep is held back (SweepHold) while a
-// runtime call is in flight that leaves a process behind. pidfd_open(2) works on a zombie, and its status is still there.
+// Early exits: a container process may die before its pid is known, because the runtime tells it
+// through a pid file. Such a process stays a zombie until we reap it, and only the sweep would; so
+// the sweep is held back (SweepHold) while a runtime call is in flight that leaves a process
+// behind. pidfd_open(2) works on a zombie, and its status is still there.
 //
 // Thread: the loop's. Nothing blocks.
 #pragma once
@@ -39,16 +40,17 @@ class Reaper {
   Reaper(const Reaper&) = delete;
   Reaper& operator=(const Reaper&) = delete;
 
-  // Follows our child `pid`. `callback` runs once, from the loop, after the process has been reaped; never before Watch
-  // returns. kAlreadyExists if the pid is watched.
+  // Follows our child `pid`. `callback` runs once, from the loop, after the process has been
+  // reaped; never before Watch returns. kAlreadyExists if the pid is watched.
   base::Status Watch(pid_t pid, base::UniqueFd pidfd, Callback callback);
 
-  // The same for a process that the runtime left to us, known by its pid only. The caller holds a SweepHold taken before
-  // the runtime was started, so the pid is that process, dead or alive. kNotFound if there is no such process.
+  // The same for a process that the runtime left to us, known by its pid only. The caller holds a
+  // SweepHold taken before the runtime was started, so the pid is that process, dead or alive.
+  // kNotFound if there is no such process.
   base::Status WatchPid(pid_t pid, Callback callback);
 
-  // Sends a signal through the pidfd: it reaches the watched process or none. kNotFound if the pid is not watched or the
-  // process has exited.
+  // Sends a signal through the pidfd: it reaches the watched process or none. kNotFound if the pid
+  // is not watched or the process has exited.
   base::Status Signal(pid_t pid, int signal_number) const;
 
   // A child died (SIGCHLD). Sweeps now, or when the last hold goes.

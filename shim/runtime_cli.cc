@@ -39,8 +39,9 @@ std::string ReadOutput(const base::UniqueFd& file) {
   return output;
 }
 
-// The shim runs without transparent huge pages; containers must not inherit that (prctl(2): inherited through fork and
-// preserved across execve). The setting belongs to the address space, which a vfork child shares until its execve.
+// The shim runs without transparent huge pages; containers must not inherit that (prctl(2):
+// inherited through fork and preserved across execve). The setting belongs to the address space,
+// which a vfork child shares until its execve.
 class HugePagesForChild {
  public:
   HugePagesForChild() : was_disabled_(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1) {
@@ -71,13 +72,15 @@ base::Error RuntimeResult::ToError(std::string_view prefix) const {
 RuntimeCli::RuntimeCli(base::EventLoop& loop, Reaper& reaper, Settings settings)
     : loop_(loop), reaper_(reaper), settings_(std::move(settings)) {}
 
-std::string RuntimeCli::PidFile(std::string_view name) const {
+std::string RuntimeCli::PidFile(std::string_view exec_id) const {
+  // An exec may be called "init" too; ids never begin with "_".
+  const std::string_view name = exec_id.empty() ? "init" : exec_id == "init" ? "_init" : exec_id;
   return fmt::format("{}/{}.pid", settings_.bundle, name);
 }
 
 void RuntimeCli::Create(const std::string& console_socket, const Descriptors& stdio, Done done) {
   Call call;
-  call.arguments = {"create", "--bundle", settings_.bundle, "--pid-file", PidFile("init")};
+  call.arguments = {"create", "--bundle", settings_.bundle, "--pid-file", PidFile("")};
   if (!console_socket.empty()) {
     call.arguments.insert(call.arguments.end(), {"--console-socket", console_socket});
   }
@@ -205,7 +208,8 @@ void RuntimeCli::Run(Call call, Done done) {
         if (!keeps_log) unlink(log.c_str());
         done(std::move(result));
       });
-  // The call is running and cannot be taken back; without its end we would answer nothing, so that is said instead.
+  // The call is running and cannot be taken back; without its end we would answer nothing, so that
+  // is said instead.
   if (!watched) fail(watched.error());
 }
 

@@ -1,8 +1,9 @@
-// Calls the OCI runtime (runc or crun) for one container. Every call is an asynchronous child of the loop: followed by
-// its pidfd, never waited for, never killed because a caller went away; if the shim dies the kernel kills it
-// (PR_SET_PDEATHSIG). Each call has its own log file in the bundle, so an error text cannot be that of another call.
-// Command lines as containerd's go-runc builds them; runc(8), crun(1).
-// Thread: the loop's. `done` runs once, from the loop, never before the method returns.
+// Calls the OCI runtime (runc or crun) for one container. Every call is an asynchronous child of
+// the loop: followed by its pidfd, never waited for, never killed because a caller went away; if
+// the shim dies the kernel kills it (PR_SET_PDEATHSIG). Each call has its own log file in the
+// bundle, so an error text cannot be that of another call. Command lines as containerd's go-runc
+// builds them; runc(8), crun(1). Thread: the loop's. `done` runs once, from the loop, never before
+// the method returns.
 #pragma once
 
 #include <stdint.h>
@@ -22,8 +23,9 @@
 namespace bulwark::shim {
 
 struct RuntimeResult {
-  int exit_status = 0;    // exit code, or 128 + signal; 127 if the runtime could not be started
-  std::string output;     // what it printed on stdout and stderr, unless they were the container's; at most 1 MiB
+  int exit_status = 0;  // exit code, or 128 + signal; 127 if the runtime could not be started
+  std::string output;  // what it printed on stdout and stderr, unless they were the container's; at
+                       // most 1 MiB
   std::string log_error;  // the last error of its log
 
   bool ok() const { return exit_status == 0; }
@@ -51,14 +53,15 @@ class RuntimeCli {
   // `loop` and `reaper` must outlive all calls; the RuntimeCli itself need not.
   RuntimeCli(base::EventLoop& loop, Reaper& reaper, Settings settings);
 
-  // Leaves a process behind (pid in PidFile("init")), which inherits `stdio`; what is missing there is /dev/null. With a
-  // console socket `stdio` is not used: the runtime's own output is captured.
+  // Leaves a process behind (pid in PidFile("")), which inherits `stdio`; what is missing there
+  // is /dev/null. With a console socket `stdio` is not used: the runtime's own output is captured.
   // The sweep is held back until after `done` has returned.
   void Create(const std::string& console_socket, const Descriptors& stdio, Done done);
   void Start(Done done);
   void Kill(uint32_t signal_number, bool all, Done done);
   void Delete(bool force, Done done);
-  // The same as Create, for an exec process: `process_file` holds its OCI process JSON, `pid_file` gets its pid.
+  // The same as Create, for an exec process: `process_file` holds its OCI process JSON, `pid_file`
+  // gets its pid.
   void Exec(const std::string& process_file, const std::string& pid_file,
             const std::string& console_socket, const Descriptors& stdio, Done done);
   void Pause(Done done);
@@ -68,8 +71,8 @@ class RuntimeCli {
   // `resources_json`: OCI LinuxResources.
   void Update(std::string_view resources_json, Done done);
 
-  // BUNDLE/NAME.pid
-  std::string PidFile(std::string_view name) const;
+  // BUNDLE/EXECID.pid; for an empty exec id the init's, BUNDLE/init.pid.
+  std::string PidFile(std::string_view exec_id) const;
   const Settings& settings() const { return settings_; }
 
  private:
@@ -78,7 +81,7 @@ class RuntimeCli {
     std::optional<Descriptors> stdio;  // absent: captured
     std::string_view input;            // for stdin, when captured
     bool leaves_process = false;
-    bool keeps_log = false;            // log.json, where people look for it
+    bool keeps_log = false;  // log.json, where people look for it
   };
   void Run(Call call, Done done);
 
@@ -87,7 +90,8 @@ class RuntimeCli {
   Settings settings_;
 };
 
-// Reads a pid file that the runtime wrote: one positive decimal number. kDataLoss if it is anything else.
+// Reads a pid file that the runtime wrote: one positive decimal number. kDataLoss if it is anything
+// else.
 base::Result<pid_t> ReadPidFile(const std::string& path);
 
 }  // namespace bulwark::shim

@@ -28,8 +28,8 @@ class RuntimeCliTest : public testing::Test {
   }
 
   RuntimeCli MakeCli(const std::string& body) {
-    const std::string script = "#!/bin/sh\nprintf '%s\\n' \"$*\" >> '" + bundle_ +
-                               "/arguments'\nlog=$4\n" + body + "\n";
+    const std::string script =
+        "#!/bin/sh\nprintf '%s\\n' \"$*\" >> '" + bundle_ + "/arguments'\nlog=$4\n" + body + "\n";
     EXPECT_TRUE(base::ReplaceFile(bundle_ + "/runtime", script, 0755, false));
     RuntimeCli::Settings settings;
     settings.binary = bundle_ + "/runtime";
@@ -88,8 +88,8 @@ TEST_F(RuntimeCliTest, AFailureTellsTheLastErrorOfItsOwnLog) {
 }
 
 TEST_F(RuntimeCliTest, AStaleErrorOfAnEarlierCallIsNotRepeated) {
-  ASSERT_TRUE(base::ReplaceFile(bundle_ + "/log.json", "{\"level\":\"error\",\"msg\":\"stale\"}", 0600,
-                                false));
+  ASSERT_TRUE(base::ReplaceFile(bundle_ + "/log.json", "{\"level\":\"error\",\"msg\":\"stale\"}",
+                                0600, false));
   RuntimeCli cli = MakeCli("exit 3");
   cli.Create("/tmp/s", {}, Store());
   RunUntilDone();
@@ -121,6 +121,13 @@ TEST_F(RuntimeCliTest, AMissingRuntimeIsAFailedCall) {
   EXPECT_EQ(result_->exit_status, 127);
   EXPECT_NE(result_->ToError("OCI runtime start failed").message().find("No such file"),
             std::string::npos);
+}
+
+TEST_F(RuntimeCliTest, AnExecCalledInitDoesNotTakeTheInitsPidFile) {
+  const RuntimeCli cli = MakeCli("exit 0");
+  EXPECT_EQ(cli.PidFile(""), bundle_ + "/init.pid");
+  EXPECT_EQ(cli.PidFile("e1"), bundle_ + "/e1.pid");
+  EXPECT_NE(cli.PidFile("init"), cli.PidFile(""));
 }
 
 TEST_F(RuntimeCliTest, ReadsOnlyAPidFromAPidFile) {

@@ -37,9 +37,8 @@ std::string ErrorOfLine(std::string_view line) {
 
 bool ContainsIgnoringCase(std::string_view text, std::string_view lower_case_part) {
   return std::search(text.begin(), text.end(), lower_case_part.begin(), lower_case_part.end(),
-                     [](char a, char b) {
-                       return tolower(static_cast<unsigned char>(a)) == b;
-                     }) != text.end();
+                     [](char a, char b) { return tolower(static_cast<unsigned char>(a)) == b; }) !=
+         text.end();
 }
 
 }  // namespace
@@ -86,8 +85,7 @@ bool SaysAlreadyGone(std::string_view runtime_text) {
   return ContainsIgnoringCase(runtime_text, "process already finished") ||
          ContainsIgnoringCase(runtime_text, "container not running") ||
          ContainsIgnoringCase(runtime_text, "is not running") ||
-         ContainsIgnoringCase(runtime_text, "no such process") ||
-         SaysDoesNotExist(runtime_text);
+         ContainsIgnoringCase(runtime_text, "no such process") || SaysDoesNotExist(runtime_text);
 }
 
 bool SaysDoesNotExist(std::string_view runtime_text) {

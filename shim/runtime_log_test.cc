@@ -6,28 +6,31 @@ namespace bulwark::shim {
 namespace {
 
 TEST(RuntimeLog, FindsTheLastErrorOfRunc) {
-  EXPECT_EQ(LastErrorMessage(
-                R"({"level":"warning","msg":"old","time":"2026-01-01T00:00:00Z"})"
-                "\n"
-                R"({"level":"error","msg":"first","time":"2026-01-01T00:00:00Z"})"
-                "\n"
-                R"({"level":"error","msg":"runc create failed: exec: \"x\": executable file not found in $PATH","time":"t"})"
-                "\n"
-                R"({"level":"debug","msg":"after","time":"t"})"
-                "\n"),
-            "runc create failed: exec: \"x\": executable file not found in $PATH");
+  EXPECT_EQ(
+      LastErrorMessage(
+          R"({"level":"warning","msg":"old","time":"2026-01-01T00:00:00Z"})"
+          "\n"
+          R"({"level":"error","msg":"first","time":"2026-01-01T00:00:00Z"})"
+          "\n"
+          R"({"level":"error","msg":"runc create failed: exec: \"x\": executable file not found in $PATH","time":"t"})"
+          "\n"
+          R"({"level":"debug","msg":"after","time":"t"})"
+          "\n"),
+      "runc create failed: exec: \"x\": executable file not found in $PATH");
 }
 
 TEST(RuntimeLog, FindsTheErrorOfCrun) {
-  EXPECT_EQ(LastErrorMessage(
-                R"({"msg":"executable file `x` not found in $PATH: No such file or directory","level":"error","time":"2026-01-01T00:00:00.5Z"})"),
-            "executable file `x` not found in $PATH: No such file or directory");
+  EXPECT_EQ(
+      LastErrorMessage(
+          R"({"msg":"executable file `x` not found in $PATH: No such file or directory","level":"error","time":"2026-01-01T00:00:00.5Z"})"),
+      "executable file `x` not found in $PATH: No such file or directory");
 }
 
 TEST(RuntimeLog, PassesOverLinesThatAreNoEntries) {
-  EXPECT_EQ(LastErrorMessage("{\"level\":\"error\",\"msg\":\" kept \"}\n{\"level\":\"err\n\n[]\n{}\n"
-                             "{\"level\":\"error\",\"msg\":5}\n"),
-            "kept");
+  EXPECT_EQ(
+      LastErrorMessage("{\"level\":\"error\",\"msg\":\" kept \"}\n{\"level\":\"err\n\n[]\n{}\n"
+                       "{\"level\":\"error\",\"msg\":5}\n"),
+      "kept");
 }
 
 TEST(RuntimeLog, IsEmptyWithoutErrors) {
@@ -38,8 +41,9 @@ TEST(RuntimeLog, IsEmptyWithoutErrors) {
 }
 
 TEST(RuntimeLog, BoundsTheMessage) {
-  EXPECT_EQ(LastErrorMessage("{\"level\":\"error\",\"msg\":\"" + std::string(10'000, 'x') + "\"}").size(),
-            4096u);
+  EXPECT_EQ(
+      LastErrorMessage("{\"level\":\"error\",\"msg\":\"" + std::string(10'000, 'x') + "\"}").size(),
+      4096u);
 }
 
 TEST(RuntimeLog, PrefersTheLogThenTheOutputThenTheStatus) {

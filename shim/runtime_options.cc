@@ -46,7 +46,8 @@ bool ParseString(std::string_view text, std::string* out) {
 }
 
 bool ParseBool(std::string_view text, bool* out) {
-  for (const auto& [word, value] : {std::pair<std::string_view, bool>{"true", true}, {"false", false}}) {
+  for (const auto& [word, value] :
+       {std::pair<std::string_view, bool>{"true", true}, {"false", false}}) {
     if (text.substr(0, word.size()) == word && IsRestOfLine(text.substr(word.size()))) {
       *out = value;
       return true;
@@ -104,7 +105,8 @@ base::Status ParseTomlLine(std::string_view line, size_t number, Options* option
                              "parse runtime options: line {}: expected KEY = VALUE", number);
   }
   std::string key(Trim(line.substr(0, equals)));
-  if (key.size() >= 2 && key.front() == '"' && key.back() == '"') key = key.substr(1, key.size() - 2);
+  if (key.size() >= 2 && key.front() == '"' && key.back() == '"')
+    key = key.substr(1, key.size() - 2);
   std::string lower = key;
   for (char& c : lower) c = static_cast<char>(tolower(static_cast<unsigned char>(c)));
   const int outcome = SetOption(lower, Trim(line.substr(equals + 1)), options);
@@ -155,9 +157,10 @@ base::Result<Options> ParseRuntimeOptions(const containerd::wire::Any& any) {
                          "parse runtime options: malformed runtimeoptions.v1.Options");
     }
     if (generic.config_body().empty() && !generic.config_path().empty()) {
-      return base::Error(base::Code::kInvalidArgument,
-                         "parse runtime options: ConfigPath is not supported, give BinaryName, Root "
-                         "and SystemdCgroup as options of the runtime");
+      return base::Error(
+          base::Code::kInvalidArgument,
+          "parse runtime options: ConfigPath is not supported, give BinaryName, Root "
+          "and SystemdCgroup as options of the runtime");
     }
     return ParseTomlOptions(generic.config_body());
   }

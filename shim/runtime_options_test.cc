@@ -60,9 +60,10 @@ TEST(RuntimeOptions, ReadsTheTomlBodyOfGenericOptions) {
 }
 
 TEST(RuntimeOptions, RefusesTomlThatItDoesNotUnderstand) {
-  for (const char* toml : {"BinaryName = crun", "BinaryName = \"a\" b", "Binary = \"a\"", "[options]",
-                           "Root = \"a\\u0000\"", "SystemdCgroup = yes", "SystemdCgroup = trueish",
-                           "IoUid = -1", "IoUid = 99999999999", "Root = \"open", "Root", "Root ="}) {
+  for (const char* toml :
+       {"BinaryName = crun", "BinaryName = \"a\" b", "Binary = \"a\"", "[options]",
+        "Root = \"a\\u0000\"", "SystemdCgroup = yes", "SystemdCgroup = trueish", "IoUid = -1",
+        "IoUid = 99999999999", "Root = \"open", "Root", "Root ="}) {
     auto parsed = ParseTomlOptions(toml);
     ASSERT_FALSE(parsed) << toml;
     EXPECT_EQ(parsed.error().code(), base::Code::kInvalidArgument);

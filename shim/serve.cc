@@ -44,7 +44,8 @@ void ConfigureMemory() {
   prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }
 
-// containerd copies the fifo `log` of the bundle to its own log. Non-blocking: lines are lost when nobody reads.
+// containerd copies the fifo `log` of the bundle to its own log. Non-blocking: lines are lost when
+// nobody reads.
 base::UniqueFd OpenLog(bool is_debug) {
   base::UniqueFd log(open("log", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
   base::SetLogSink(log.is_open() ? log.get() : STDERR_FILENO,
@@ -62,7 +63,8 @@ base::Result<base::UniqueFd> OpenListener(const Args& args) {
     return base::Error::Make(base::Code::kFailedPrecondition,
                              "serve: descriptor {} is not a listening socket", kListenerFd);
   }
-  if (fcntl(kListenerFd, F_SETFD, FD_CLOEXEC) != 0 || fcntl(kListenerFd, F_SETFL, O_NONBLOCK) != 0) {
+  if (fcntl(kListenerFd, F_SETFD, FD_CLOEXEC) != 0 ||
+      fcntl(kListenerFd, F_SETFL, O_NONBLOCK) != 0) {
     return base::Error::FromErrno("serve: prepare descriptor {}", kListenerFd);
   }
   return listener;
@@ -81,7 +83,8 @@ base::Result<base::UniqueFd> OpenSignals() {
   sigset_t handled;
   sigemptyset(&handled);
   for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGPIPE}) sigaddset(&handled, number);
-  if (sigprocmask(SIG_BLOCK, &handled, nullptr) != 0) return base::Error::FromErrno("block signals");
+  if (sigprocmask(SIG_BLOCK, &handled, nullptr) != 0)
+    return base::Error::FromErrno("block signals");
   // Blocked is not enough: EPIPE must come without a pending signal.
   signal(SIGPIPE, SIG_IGN);
   sigdelset(&handled, SIGPIPE);
@@ -145,8 +148,8 @@ class Shim {
     }
   }
 
-  // The name goes first: a `start` for the same group must find nobody rather than a shim that is leaving; and once the
-  // listener were closed, the name could be that of the next shim.
+  // The name goes first: a `start` for the same group must find nobody rather than a shim that is
+  // leaving; and once the listener were closed, the name could be that of the next shim.
   void ShutDown() {
     if (std::exchange(is_shutting_down_, true)) return;
     if (!socket_path_.empty()) unlink(socket_path_.c_str());
@@ -154,7 +157,8 @@ class Shim {
     server_.FlushThen([this] {
       events_.Drain(kDrainMs, [this] { OnDrained(); });
       gate_.Finish(kDrainMs, [this](const base::Status& status) {
-        if (!status) base::LogError("lifecycle events not spooled", {{"error", status.error().message()}});
+        if (!status)
+          base::LogError("lifecycle events not spooled", {{"error", status.error().message()}});
         OnDrained();
       });
     });

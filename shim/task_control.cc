@@ -17,8 +17,9 @@ base::Error AlreadyFinished() {
   return base::Error(base::Code::kNotFound, "process already finished");
 }
 
-// runc and crun run the container's init as the very process whose pid they report, so a signal through its pidfd is what
-// their `kill` does, minus a program start. Other runtimes (a sandboxed kernel, a VM) may have something else behind it.
+// runc and crun run the container's init as the very process whose pid they report, so a signal
+// through its pidfd is what their `kill` does, minus a program start. Other runtimes (a sandboxed
+// kernel, a VM) may have something else behind it.
 bool InitIsTheProcess(const std::string& runtime_binary) {
   const size_t slash = runtime_binary.rfind('/');
   const std::string name =
@@ -41,8 +42,8 @@ void TaskService::Kill(const std::string& payload, const ttrpc::Responder& respo
   auto process = FindProcess(*container, request->exec_id());
   if (!process) return responder.Reply(std::move(process).error());
   if (request->signal() > kSignalMax) {
-    return responder.Reply(base::Error::Make(base::Code::kInvalidArgument, "unknown signal {}",
-                                             request->signal()));
+    return responder.Reply(
+        base::Error::Make(base::Code::kInvalidArgument, "unknown signal {}", request->signal()));
   }
   if ((*process)->is_init()) {
     return KillInit(*container, request->signal(), request->all(), responder);
@@ -70,8 +71,8 @@ void TaskService::KillInit(const ContainerPtr& container, uint32_t signal_number
     event.set_all(all);
     context_.gate.Report(std::move(event));
   };
-  // An init that kills its pid namespace with it needs no --all. A frozen init does not die of a signal alone (cgroup v1),
-  // so the runtime, which thaws, has to do that.
+  // An init that kills its pid namespace with it needs no --all. A frozen init does not die of a
+  // signal alone (cgroup v1), so the runtime, which thaws, has to do that.
   const bool takes_all_along = container->has_private_pid_namespace && signal_number == SIGKILL;
   const bool is_frozen =
       init.state() == Process::State::kPaused || init.state() == Process::State::kPausing;
@@ -149,7 +150,8 @@ void TaskService::Update(const std::string& payload, const ttrpc::Responder& res
   const ContainerPtr container = *found;
   container->operations.Submit(
       OperationQueue::Kind::kExclusive,
-      [this, container, responder, resources = std::move(*request->mutable_resources()->mutable_value())](
+      [this, container, responder,
+       resources = std::move(*request->mutable_resources()->mutable_value())](
           const OperationQueue::Token& token) {
         if (container->init->state() == Process::State::kStopped) {
           return responder.Reply(

@@ -26,7 +26,9 @@ std::string RootfsPath(const std::string& bundle) { return bundle + "/rootfs"; }
 std::vector<RootfsMount> ToMounts(const containerd::task::CreateTaskRequest& request) {
   std::vector<RootfsMount> mounts;
   for (const auto& mount : request.rootfs()) {
-    mounts.push_back(RootfsMount{mount.type(), mount.source(), mount.target(),
+    mounts.push_back(RootfsMount{mount.type(),
+                                 mount.source(),
+                                 mount.target(),
                                  {mount.options().begin(), mount.options().end()}});
   }
   return mounts;
@@ -55,7 +57,8 @@ base::Error GivenUp() {
 }
 
 // What a later `delete` command needs to find the runtime again, in the stock shim's files.
-base::Status WriteRuntimeFiles(const std::string& bundle, const containerd::runc::Options& options) {
+base::Status WriteRuntimeFiles(const std::string& bundle,
+                               const containerd::runc::Options& options) {
   RETURN_IF_ERROR(base::ReplaceFile(bundle + "/options.json", OptionsJson(options), kPrivateMode,
                                     /*durable=*/false));
   return base::ReplaceFile(bundle + "/runtime", options.binary_name(), kPrivateMode,
@@ -73,10 +76,12 @@ base::Status TaskService::CheckCreate(const containerd::task::CreateTaskRequest&
   }
   if (request.bundle().empty() || request.bundle().front() != '/') {
     return base::Error::Make(base::Code::kInvalidArgument,
-                             "create container {}: the bundle is not an absolute path", request.id());
+                             "create container {}: the bundle is not an absolute path",
+                             request.id());
   }
   if (containers_.count(request.id()) != 0 || creations_.count(request.id()) != 0) {
-    return base::Error::Make(base::Code::kAlreadyExists, "container {} already exists", request.id());
+    return base::Error::Make(base::Code::kAlreadyExists, "container {} already exists",
+                             request.id());
   }
   if (!request.checkpoint().empty()) {
     return base::Error(base::Code::kUnimplemented,
@@ -89,7 +94,8 @@ base::Status TaskService::CheckCreate(const containerd::task::CreateTaskRequest&
 void TaskService::Create(const std::string& payload, const ttrpc::Responder& responder) {
   auto request = ParseRequest<containerd::task::CreateTaskRequest>(payload);
   if (!request) return responder.Reply(std::move(request).error());
-  if (auto status = CheckCreate(*request); !status) return responder.Reply(std::move(status).error());
+  if (auto status = CheckCreate(*request); !status)
+    return responder.Reply(std::move(status).error());
   auto options = ParseRuntimeOptions(request->options());
   if (!options) return responder.Reply(std::move(options).error());
   auto admit = MakeAdmitRequest(*request, *options, context_.containerd_namespace);
@@ -135,16 +141,17 @@ void TaskService::OnCreateDecision(const CreationPtr& creation,
     context_.gate.Report(std::move(event));
     return refuse(std::move(container).error());
   }
-  (*container)->init->OpenIo(
-      context_.loop, [this, creation, created = *container](const base::Status& ready) {
-        if (!ready) return FailCreation(creation, created, ready.error());
-        Stdio& io = *created->init->io;
-        created->runtime.Create(io.console_socket(), io.ChildDescriptors(),
-                                [this, creation, created](const RuntimeResult& result) {
-                                  OnRuntimeCreated(creation, created, result);
-                                });
-        io.ChildSpawned();
-      });
+  (*container)
+      ->init->OpenIo(
+          context_.loop, [this, creation, created = *container](const base::Status& ready) {
+            if (!ready) return FailCreation(creation, created, ready.error());
+            Stdio& io = *created->init->io;
+            created->runtime.Create(io.console_socket(), io.ChildDescriptors(),
+                                    [this, creation, created](const RuntimeResult& result) {
+                                      OnRuntimeCreated(creation, created, result);
+                                    });
+            io.ChildSpawned();
+          });
 }
 
 base::Result<TaskService::ContainerPtr> TaskService::PrepareContainer(
@@ -161,8 +168,8 @@ base::Result<TaskService::ContainerPtr> TaskService::PrepareContainer(
   settings.systemd_cgroup = options.systemd_cgroup();
   settings.no_pivot_root = options.no_pivot_root();
   settings.no_new_keyring = options.no_new_keyring();
-  auto container = std::make_shared<Container>(
-      RuntimeCli(context_.loop, context_.reaper, std::move(settings)));
+  auto container =
+      std::make_shared<Container>(RuntimeCli(context_.loop, context_.reaper, std::move(settings)));
   container->id = request.id();
   container->bundle = request.bundle();
   container->decision_id = answer.decision_id();
@@ -209,12 +216,12 @@ void TaskService::OnRuntimeCreated(const CreationPtr& creation, const ContainerP
 
 base::Status TaskService::AdoptInit(const ContainerPtr& container) {
   RETURN_IF_ERROR(container->init->io->RuntimeFinished());
-  ASSIGN_OR_RETURN(const pid_t pid, ReadPidFile(container->runtime.PidFile("init")));
+  ASSIGN_OR_RETURN(const pid_t pid, ReadPidFile(container->runtime.PidFile("")));
   container->init->SetPid(pid);
-  container->exits = std::make_unique<ExitOrder>([this, weak = std::weak_ptr(container)](
-                                                     const ProcessExit& exit) {
-    if (const auto owner = weak.lock()) PublishInitExit(owner, exit);
-  });
+  container->exits =
+      std::make_unique<ExitOrder>([this, weak = std::weak_ptr(container)](const ProcessExit& exit) {
+        if (const auto owner = weak.lock()) PublishInitExit(owner, exit);
+      });
   RETURN_IF_ERROR(context_.reaper.WatchPid(
       pid, [this, container](const ProcessExit& exit) { OnInitExit(container, exit); }));
 
@@ -292,9 +299,9 @@ void TaskService::FailCreation(const CreationPtr& creation, const ContainerPtr& 
   container->init->io.reset();
   const auto answer = [this, creation, error](const base::Status& unmounted) {
     if (!unmounted) {
-      base::LogError("rootfs of a failed create stays mounted",
-                     {{"container_id", creation->request.id()},
-                      {"error", unmounted.error().message()}});
+      base::LogError(
+          "rootfs of a failed create stays mounted",
+          {{"container_id", creation->request.id()}, {"error", unmounted.error().message()}});
     }
     ForgetCreation(creation);
     creation->responder.Reply(error);

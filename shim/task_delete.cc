@@ -1,4 +1,5 @@
-// Task.Delete and Task.Shutdown. A delete goes on when its caller has given up, and every caller gets its outcome.
+// Task.Delete and Task.Shutdown. A delete goes on when its caller has given up, and every caller
+// gets its outcome.
 #include <signal.h>
 #include <unistd.h>
 
@@ -14,8 +15,8 @@
 namespace bulwark::shim {
 namespace {
 
-// How long output may still flow after the end: children in the background may keep a pipe open for ever, and CRI gives a
-// whole delete 10 s (containerd#13377).
+// How long output may still flow after the end: children in the background may keep a pipe open for
+// ever, and CRI gives a whole delete 10 s (containerd#13377).
 constexpr int64_t kDrainMs = 2'000;
 
 std::string DeleteReply(const Process& process) {
@@ -68,8 +69,7 @@ void TaskService::Delete(const std::string& payload, const ttrpc::Responder& res
 void TaskService::DeleteExec(const ContainerPtr& container, const ProcessPtr& exec,
                              const ttrpc::Responder& responder) {
   AfterDrain(context_.loop, exec, [container, exec, responder] {
-    const std::string name = exec->exec_id() == "init" ? "_init" : exec->exec_id();
-    unlink(container->runtime.PidFile(name).c_str());
+    unlink(container->runtime.PidFile(exec->exec_id()).c_str());
     const auto it = container->execs.find(exec->exec_id());
     if (it != container->execs.end() && it->second == exec) container->execs.erase(it);
     responder.Reply(DeleteReply(*exec));
@@ -77,12 +77,14 @@ void TaskService::DeleteExec(const ContainerPtr& container, const ProcessPtr& ex
 }
 
 void TaskService::DeleteInit(const ContainerPtr& container, const ttrpc::Responder& responder) {
-  container->deleters.push_back([container = container.get(), responder](const base::Status& status) {
-    if (!status) return responder.Reply(status.error());
-    responder.Reply(DeleteReply(*container->init));
-  });
+  container->deleters.push_back(
+      [container = container.get(), responder](const base::Status& status) {
+        if (!status) return responder.Reply(status.error());
+        responder.Reply(DeleteReply(*container->init));
+      });
   if (std::exchange(container->is_deleting, true)) return;
-  // Created but never started: its process waits for ever. It ends here, so that its exit is told before the deletion.
+  // Created but never started: its process waits for ever. It ends here, so that its exit is told
+  // before the deletion.
   if (container->init->state() == Process::State::kCreated) {
     std::ignore = context_.reaper.Signal(container->init->pid(), SIGKILL);
   }
@@ -94,7 +96,8 @@ void TaskService::DeleteInit(const ContainerPtr& container, const ttrpc::Respond
   });
 }
 
-void TaskService::DeleteInRuntime(const ContainerPtr& container, const OperationQueue::Token& token) {
+void TaskService::DeleteInRuntime(const ContainerPtr& container,
+                                  const OperationQueue::Token& token) {
   // The last output drains while the runtime works.
   struct Join {
     int missing = 2;
@@ -117,19 +120,19 @@ void TaskService::DeleteInRuntime(const ContainerPtr& container, const Operation
 
 void TaskService::RemoveDeleted(const ContainerPtr& container) {
   if (!container->has_rootfs_mounts) return FinishDelete(container, base::OkStatus());
-  UnmountRootfs(context_.loop, container->bundle + "/rootfs",
-                [this, container](base::Status status) {
-                  if (!status) {
-                    return FinishDelete(container, std::move(status).error().Wrap("failed rootfs umount"));
-                  }
-                  FinishDelete(container, base::OkStatus());
-                });
+  UnmountRootfs(
+      context_.loop, container->bundle + "/rootfs", [this, container](base::Status status) {
+        if (!status) {
+          return FinishDelete(container, std::move(status).error().Wrap("failed rootfs umount"));
+        }
+        FinishDelete(container, base::OkStatus());
+      });
 }
 
 void TaskService::FinishDelete(const ContainerPtr& container, const base::Status& status) {
   if (!status) {
-    base::LogWarn("delete failed", {{"container_id", container->id},
-                                    {"error", status.error().message()}});
+    base::LogWarn("delete failed",
+                  {{"container_id", container->id}, {"error", status.error().message()}});
   } else {
     oom_.Remove(container->id);
     containerd::events::TaskDelete event;

@@ -1,4 +1,5 @@
-// Task.Exec: ask the gate, and only then register the exec process. Start runs what the gate answered.
+// Task.Exec: ask the gate, and only then register the exec process. Start runs what the gate
+// answered.
 #include <utility>
 
 #include "lib/base/logging.h"
@@ -35,8 +36,8 @@ void TaskService::Exec(const std::string& payload, const ttrpc::Responder& respo
     return responder.Reply(base::Error(base::Code::kInvalidArgument, "exec: invalid exec id"));
   }
   if (container->execs.count(request.exec_id()) != 0) {
-    return responder.Reply(base::Error::Make(base::Code::kAlreadyExists, "exec {} already exists",
-                                             request.exec_id()));
+    return responder.Reply(
+        base::Error::Make(base::Code::kAlreadyExists, "exec {} already exists", request.exec_id()));
   }
   if (auto status = CheckState(*container); !status) return responder.Reply(status.error());
   auto spec = WithTerminal(request.spec().value(), request.terminal());
@@ -53,8 +54,8 @@ void TaskService::Exec(const std::string& payload, const ttrpc::Responder& respo
   admit.set_container_process_spec(container->process_json);
   request.clear_spec();
   container->execs[request.exec_id()] = nullptr;  // reserved while the gate thinks
-  context_.gate.AdmitExec(std::move(admit), [this, container, request, responder](
-                                                base::Result<v1::AdmitResponse> answer) {
+  context_.gate.AdmitExec(std::move(admit), [this, container, request,
+                                             responder](base::Result<v1::AdmitResponse> answer) {
     OnExecDecision(container, request, responder, std::move(answer));
   });
 }

@@ -1,4 +1,5 @@
-// What happens when a container's process ends: its exit is told once, in order, to containerd and to the daemon.
+// What happens when a container's process ends: its exit is told once, in order, to containerd and
+// to the daemon.
 #include <signal.h>
 
 #include <tuple>
@@ -34,7 +35,8 @@ void TaskService::OnInitExit(const ContainerPtr& container, const ProcessExit& e
 // Without a pid namespace of its own a container's processes outlive its init.
 void TaskService::KillRemaining(const ContainerPtr& container) {
   for (const auto& [exec_id, exec] : container->execs) {
-    if (exec != nullptr && exec->is_alive()) std::ignore = context_.reaper.Signal(exec->pid(), SIGKILL);
+    if (exec != nullptr && exec->is_alive())
+      std::ignore = context_.reaper.Signal(exec->pid(), SIGKILL);
   }
   container->runtime.Kill(SIGKILL, /*all=*/true, [container](const RuntimeResult& result) {
     if (result.ok()) return;

@@ -1,4 +1,5 @@
-// Task.State, Pids, Stats, Wait, Connect: none of them touches the runtime, so they answer whatever else is going on.
+// Task.State, Pids, Stats, Wait, Connect: none of them touches the runtime, so they answer whatever
+// else is going on.
 #include <unistd.h>
 
 #include <algorithm>
@@ -63,8 +64,8 @@ void TaskService::Pids(const std::string& payload, const ttrpc::Responder& respo
     if (!listed) return responder.Reply(std::move(listed).error());
     pids = std::move(*listed);
   }
-  // A container that has exited but was not deleted still answers with its init: a restarting containerd takes an empty
-  // list for a leaked shim and would throw the exit status away.
+  // A container that has exited but was not deleted still answers with its init: a restarting
+  // containerd takes an empty list for a leaked shim and would throw the exit status away.
   if (pids.empty()) pids.push_back(container.init->pid());
 
   containerd::task::PidsResponse response;

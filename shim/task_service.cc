@@ -76,7 +76,8 @@ v1::LifecycleEvent TaskService::MakeEvent(const Container& container, v1::EventK
   return event;
 }
 
-void TaskService::Report(const Container& container, v1::EventKind kind, const std::string& detail) {
+void TaskService::Report(const Container& container, v1::EventKind kind,
+                         const std::string& detail) {
   v1::LifecycleEvent event = MakeEvent(container, kind);
   event.set_detail(detail);
   context_.gate.Report(std::move(event));

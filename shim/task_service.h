@@ -1,11 +1,13 @@
-// The task service of the shim: containerd.task.v2.Task and containerd.task.v3.Task, which differ by name only. One
-// object serves all containers of a pod. Create and Exec ask the gate first and act only on what it allows; everything
-// else follows the stock shim's behaviour and error texts (containerd cmd/containerd-shim-runc-v2/task/service.go).
+// The task service of the shim: containerd.task.v2.Task and containerd.task.v3.Task, which differ
+// by name only. One object serves all containers of a pod. Create and Exec ask the gate first and
+// act only on what it allows; everything else follows the stock shim's behaviour and error texts
+// (containerd cmd/containerd-shim-runc-v2/task/service.go).
 //
-// No handler blocks: each answers at once, or through callbacks when a runtime call, the gate or an exit has come in. The
-// order of events is the order of the calls on the event publisher; an event is queued before the answer of its request.
-// Thread: the loop's. The implementation is split by RPC group: task_create.cc, task_start.cc, task_exec.cc,
-// task_control.cc, task_delete.cc, task_query.cc, task_exits.cc.
+// No handler blocks: each answers at once, or through callbacks when a runtime call, the gate or an
+// exit has come in. The order of events is the order of the calls on the event publisher; an event
+// is queued before the answer of its request. Thread: the loop's. The implementation is split by
+// RPC group: task_create.cc, task_start.cc, task_exec.cc, task_control.cc, task_delete.cc,
+// task_query.cc, task_exits.cc.
 #pragma once
 
 #include <functional>
@@ -70,35 +72,44 @@ class TaskService {
   void Create(const std::string& payload, const ttrpc::Responder& responder);
   base::Status CheckCreate(const containerd::task::CreateTaskRequest& request) const;
   void OnCreateDecision(const CreationPtr& creation, base::Result<v1::AdmitResponse> answer);
-  base::Result<ContainerPtr> PrepareContainer(const Creation& creation, const v1::AdmitResponse& answer);
+  base::Result<ContainerPtr> PrepareContainer(const Creation& creation,
+                                              const v1::AdmitResponse& answer);
   base::Status PrepareIo(const Creation& creation, const ContainerPtr& container);
-  void OnRuntimeCreated(const CreationPtr& creation, const ContainerPtr& container, const RuntimeResult& result);
+  void OnRuntimeCreated(const CreationPtr& creation, const ContainerPtr& container,
+                        const RuntimeResult& result);
   base::Status AdoptInit(const ContainerPtr& container);
   void PublishCreated(const CreationPtr& creation, const ContainerPtr& container);
   void AttachGate(const ContainerPtr& container);
-  void FailCreation(const CreationPtr& creation, const ContainerPtr& container, const base::Error& error);
-  void DiscardCreated(const CreationPtr& creation, const ContainerPtr& container, const base::Error& error);
+  void FailCreation(const CreationPtr& creation, const ContainerPtr& container,
+                    const base::Error& error);
+  void DiscardCreated(const CreationPtr& creation, const ContainerPtr& container,
+                      const base::Error& error);
   void ForgetCreation(const CreationPtr& creation);
 
   // task_start.cc
   void Start(const std::string& payload, const ttrpc::Responder& responder);
   void StartInit(const ContainerPtr& container, const ttrpc::Responder& responder);
-  void RunStartInit(const ContainerPtr& container, const ttrpc::Responder& responder, const OperationQueue::Token& token);
-  void StartExec(const ContainerPtr& container, const ProcessPtr& exec, const ttrpc::Responder& responder);
-  void RunStartExec(const ContainerPtr& container, const ProcessPtr& exec, const ttrpc::Responder& responder,
+  void RunStartInit(const ContainerPtr& container, const ttrpc::Responder& responder,
                     const OperationQueue::Token& token);
-  base::Status AdoptExec(const ContainerPtr& container, const ProcessPtr& exec, const std::string& pid_file);
-  void FailExecStart(const ContainerPtr& container, const ProcessPtr& exec, const ttrpc::Responder& responder,
-                     const base::Error& error);
+  void StartExec(const ContainerPtr& container, const ProcessPtr& exec,
+                 const ttrpc::Responder& responder);
+  void RunStartExec(const ContainerPtr& container, const ProcessPtr& exec,
+                    const ttrpc::Responder& responder, const OperationQueue::Token& token);
+  base::Status AdoptExec(const ContainerPtr& container, const ProcessPtr& exec,
+                         const std::string& pid_file);
+  void FailExecStart(const ContainerPtr& container, const ProcessPtr& exec,
+                     const ttrpc::Responder& responder, const base::Error& error);
 
   // task_exec.cc
   void Exec(const std::string& payload, const ttrpc::Responder& responder);
-  void OnExecDecision(const ContainerPtr& container, const containerd::task::ExecProcessRequest& request,
+  void OnExecDecision(const ContainerPtr& container,
+                      const containerd::task::ExecProcessRequest& request,
                       const ttrpc::Responder& responder, base::Result<v1::AdmitResponse> answer);
 
   // task_control.cc
   void Kill(const std::string& payload, const ttrpc::Responder& responder);
-  void KillInit(const ContainerPtr& container, uint32_t signal_number, bool all, const ttrpc::Responder& responder);
+  void KillInit(const ContainerPtr& container, uint32_t signal_number, bool all,
+                const ttrpc::Responder& responder);
   void Pause(const std::string& payload, const ttrpc::Responder& responder);
   void Resume(const std::string& payload, const ttrpc::Responder& responder);
   void Update(const std::string& payload, const ttrpc::Responder& responder);
@@ -109,7 +120,8 @@ class TaskService {
   // task_delete.cc
   void Delete(const std::string& payload, const ttrpc::Responder& responder);
   void DeleteInit(const ContainerPtr& container, const ttrpc::Responder& responder);
-  void DeleteExec(const ContainerPtr& container, const ProcessPtr& exec, const ttrpc::Responder& responder);
+  void DeleteExec(const ContainerPtr& container, const ProcessPtr& exec,
+                  const ttrpc::Responder& responder);
   void DeleteInRuntime(const ContainerPtr& container, const OperationQueue::Token& token);
   void RemoveDeleted(const ContainerPtr& container);
   void FinishDelete(const ContainerPtr& container, const base::Status& status);
@@ -134,9 +146,11 @@ class TaskService {
   // kNotFound with containerd's texts.
   base::Result<ContainerPtr> FindContainer(const std::string& id) const;
   // An empty exec id finds the init process.
-  base::Result<ProcessPtr> FindProcess(const ContainerPtr& container, const std::string& exec_id) const;
+  base::Result<ProcessPtr> FindProcess(const ContainerPtr& container,
+                                       const std::string& exec_id) const;
   void Report(const Container& container, v1::EventKind kind, const std::string& detail = {});
-  // Gives free memory back to the kernel, off the path of any request: specs are large, the shim is small.
+  // Gives free memory back to the kernel, off the path of any request: specs are large, the shim is
+  // small.
   void TrimMemorySoon();
   // Fills in what every event of the container carries.
   v1::LifecycleEvent MakeEvent(const Container& container, v1::EventKind kind) const;

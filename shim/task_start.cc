@@ -15,9 +15,6 @@ namespace {
 
 constexpr mode_t kPrivateMode = 0600;
 
-// The exec id "init" would name the init's own pid file; ids never begin with "_".
-std::string PidFileName(const std::string& exec_id) { return exec_id == "init" ? "_init" : exec_id; }
-
 std::string StartReply(pid_t pid) {
   containerd::task::StartResponse response;
   response.set_pid(static_cast<uint32_t>(pid));
@@ -92,13 +89,13 @@ void TaskService::StartExec(const ContainerPtr& container, const ProcessPtr& exe
 }
 
 void TaskService::RunStartExec(const ContainerPtr& container, const ProcessPtr& exec,
-                               const ttrpc::Responder& responder, const OperationQueue::Token& token) {
+                               const ttrpc::Responder& responder,
+                               const OperationQueue::Token& token) {
   if (container->exits->has_init_exited()) {
     return FailExecStart(container, exec, responder, InitNotRunning(container->id));
   }
-  const std::string name = PidFileName(exec->exec_id());
-  const std::string pid_file = container->runtime.PidFile(name);
-  const std::string process_file = container->bundle + "/" + name + ".process.json";
+  const std::string pid_file = container->runtime.PidFile(exec->exec_id());
+  const std::string process_file = container->bundle + "/" + exec->exec_id() + ".process.json";
   unlink(pid_file.c_str());
   if (auto written = base::ReplaceFile(process_file, exec->spec, kPrivateMode, /*durable=*/false);
       !written) {
@@ -111,21 +108,22 @@ void TaskService::RunStartExec(const ContainerPtr& container, const ProcessPtr& 
       return FailExecStart(container, exec, responder, ready.error());
     }
     Stdio& io = *exec->io;
-    container->runtime.Exec(
-        process_file, pid_file, io.console_socket(), io.ChildDescriptors(),
-        [this, container, exec, responder, token, pid_file,
-         process_file](const RuntimeResult& result) {
-          unlink(process_file.c_str());
-          if (!result.ok()) {
-            return FailExecStart(container, exec, responder, result.ToError("OCI runtime exec failed"));
-          }
-          if (auto adopted = AdoptExec(container, exec, pid_file); !adopted) {
-            return FailExecStart(container, exec, responder,
-                                 std::move(adopted).error().Wrap("OCI runtime exec failed"));
-          }
-          responder.Reply(StartReply(exec->pid()));
-          TrimMemorySoon();
-        });
+    container->runtime.Exec(process_file, pid_file, io.console_socket(), io.ChildDescriptors(),
+                            [this, container, exec, responder, token, pid_file,
+                             process_file](const RuntimeResult& result) {
+                              unlink(process_file.c_str());
+                              if (!result.ok()) {
+                                return FailExecStart(container, exec, responder,
+                                                     result.ToError("OCI runtime exec failed"));
+                              }
+                              if (auto adopted = AdoptExec(container, exec, pid_file); !adopted) {
+                                return FailExecStart(
+                                    container, exec, responder,
+                                    std::move(adopted).error().Wrap("OCI runtime exec failed"));
+                              }
+                              responder.Reply(StartReply(exec->pid()));
+                              TrimMemorySoon();
+                            });
     io.ChildSpawned();
   });
 }
@@ -133,8 +131,9 @@ void TaskService::RunStartExec(const ContainerPtr& container, const ProcessPtr& 
 base::Status TaskService::AdoptExec(const ContainerPtr& container, const ProcessPtr& exec,
                                     const std::string& pid_file) {
   ASSIGN_OR_RETURN(const pid_t pid, ReadPidFile(pid_file));
-  RETURN_IF_ERROR(context_.reaper.WatchPid(
-      pid, [this, container, exec](const ProcessExit& exit) { OnExecExit(container, exec, exit); }));
+  RETURN_IF_ERROR(context_.reaper.WatchPid(pid, [this, container, exec](const ProcessExit& exit) {
+    OnExecExit(container, exec, exit);
+  }));
   exec->SetPid(pid);
   if (auto finished = exec->io->RuntimeFinished(); !finished) {
     // It runs without its terminal, and nobody will be told that it does: it may not go on.

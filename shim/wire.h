@@ -1,4 +1,5 @@
-// Small conversions between requests, answers and our own values; nothing of containerd's wire form is known elsewhere.
+// Small conversions between requests, answers and our own values; nothing of containerd's wire form
+// is known elsewhere.
 #pragma once
 
 #include <stdint.h>
@@ -20,8 +21,8 @@ base::Result<Message> ParseRequest(const std::string& payload) {
   return message;
 }
 
-// The time of an exit. Before the exit it is Go's zero time (1 January of year 1): clients test for exactly that, and
-// take an absent timestamp for 1970.
+// The time of an exit. Before the exit it is Go's zero time (1 January of year 1): clients test for
+// exactly that, and take an absent timestamp for 1970.
 inline void SetTime(int64_t wall_ns, containerd::wire::Timestamp* out) {
   constexpr int64_t kNanosPerSecond = 1'000'000'000;
   constexpr int64_t kGoZeroTimeSeconds = -62'135'596'800;

@@ -1,5 +1,6 @@
-// A gate for tests and benchmarks of the shim: answers bulwark.v1.Gate without a daemon behind it. Allows everything and
-// gives the specs back unchanged, unless told otherwise; writes one line per request and per lifecycle event to stdout.
+// A gate for tests and benchmarks of the shim: answers bulwark.v1.Gate without a daemon behind it.
+// Allows everything and gives the specs back unchanged, unless told otherwise; writes one line per
+// request and per lifecycle event to stdout.
 //
 //   fake_gate --socket PATH [--deny-create TEXT] [--deny-exec TEXT] [--delay-ms N] [--no-answer]
 #include <getopt.h>
@@ -40,7 +41,8 @@ class FakeGate {
       loop_.AddTimer(int64_t{3'600'000}, [responder] {});
       return;
     }
-    if (options_.delay_ms == 0 || call.method == "Report") return responder.Reply(std::move(answer));
+    if (options_.delay_ms == 0 || call.method == "Report")
+      return responder.Reply(std::move(answer));
     loop_.AddTimer(options_.delay_ms, [responder, answer] { responder.Reply(answer); });
   }
 
@@ -87,11 +89,13 @@ class FakeGate {
     if (!request.ParseFromString(payload)) return Malformed();
     v1::ReportResponse response;
     for (const auto& event : request.events()) {
-      printf("Event %s #%llu kind=%d container=%s exec=%s pid=%u status=%u signal=%u decision=%s detail=%s\n",
-             event.source_id().c_str(), static_cast<unsigned long long>(event.source_seq()),
-             static_cast<int>(event.kind()), event.container_id().c_str(), event.exec_id().c_str(),
-             event.pid(), event.exit_status(), event.signal(), event.decision_id().c_str(),
-             event.detail().c_str());
+      printf(
+          "Event %s #%llu kind=%d container=%s exec=%s pid=%u status=%u signal=%u decision=%s "
+          "detail=%s\n",
+          event.source_id().c_str(), static_cast<unsigned long long>(event.source_seq()),
+          static_cast<int>(event.kind()), event.container_id().c_str(), event.exec_id().c_str(),
+          event.pid(), event.exit_status(), event.signal(), event.decision_id().c_str(),
+          event.detail().c_str());
       response.set_acknowledged_seq(event.source_seq());
     }
     return response.SerializeAsString();
@@ -137,9 +141,10 @@ base::Status Run(const Options& options) {
   ASSIGN_OR_RETURN(const auto loop, base::EventLoop::Create());
   ASSIGN_OR_RETURN(base::UniqueFd listener, base::ListenUnix(options.socket, 0600));
   FakeGate gate(*loop, options);
-  ttrpc::Server server(*loop, {}, [&gate](const ttrpc::ServerCall& call, const ttrpc::Responder& responder) {
-    gate.Handle(call, responder);
-  });
+  ttrpc::Server server(*loop, {},
+                       [&gate](const ttrpc::ServerCall& call, const ttrpc::Responder& responder) {
+                         gate.Handle(call, responder);
+                       });
   RETURN_IF_ERROR(server.Serve(std::move(listener)));
   return loop->Run();
 }
@@ -151,7 +156,9 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   bulwark::Options options;
   if (!bulwark::ParseOptions(argc, argv, &options)) {
-    fprintf(stderr, "usage: fake_gate --socket PATH [--deny-create TEXT] [--deny-exec TEXT] [--delay-ms N] [--no-answer]\n");
+    fprintf(stderr,
+            "usage: fake_gate --socket PATH [--deny-create TEXT] [--deny-exec TEXT] [--delay-ms N] "
+            "[--no-answer]\n");
     return 2;
   }
   const auto status = bulwark::Run(options);
