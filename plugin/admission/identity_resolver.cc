@@ -40,11 +40,23 @@ struct FoundManifest {
   oci::ImageConfig config;
 };
 
+// The blob has the size its descriptor says, beside the digest that ReadBlob checks: a descriptor that lies about one of
+// the two was not written by whoever wrote the blob.
+base::Result<std::string> ReadSized(containerd::Client& client, const std::string& ns, const std::string& digest,
+                                    int64_t size, size_t max_bytes) {
+  ASSIGN_OR_RETURN(std::string bytes, client.ReadBlob(ns, digest, max_bytes));
+  if (static_cast<int64_t>(bytes.size()) != size) {
+    return Error::Make(Code::kDataLoss, "blob {} has {} bytes, its descriptor says {}", digest, bytes.size(), size);
+  }
+  return bytes;
+}
+
 base::Result<FoundManifest> ReadManifest(containerd::Client& client, const std::string& ns, const std::string& digest,
-                                         std::string_view media_type) {
-  ASSIGN_OR_RETURN(const std::string bytes, client.ReadBlob(ns, digest, oci::kManifestBytesMax));
+                                         int64_t size, std::string_view media_type) {
+  ASSIGN_OR_RETURN(const std::string bytes, ReadSized(client, ns, digest, size, oci::kManifestBytesMax));
   ASSIGN_OR_RETURN(const oci::ImageManifest manifest, oci::ParseManifest(bytes, media_type));
-  ASSIGN_OR_RETURN(const std::string config_bytes, client.ReadBlob(ns, manifest.config.digest, kConfigBytesMax));
+  ASSIGN_OR_RETURN(const std::string config_bytes,
+                   ReadSized(client, ns, manifest.config.digest, manifest.config.size, kConfigBytesMax));
   ASSIGN_OR_RETURN(oci::ImageConfig config, oci::ParseImageConfig(config_bytes));
   if (config.diff_ids.size() != manifest.layers.size()) {
     return Error::Make(Code::kInvalidArgument, "manifest {} has {} layers but its config lists {}", digest,
@@ -61,7 +73,7 @@ base::Result<FoundManifest> ChooseManifest(containerd::Client& client, const std
   std::optional<Error> first_error;
   std::optional<FoundManifest> first_found;
   for (const oci::Descriptor& entry : oci::RunnableManifests(index, oci::HostPlatform())) {
-    auto found = ReadManifest(client, ns, entry.digest, entry.media_type);
+    auto found = ReadManifest(client, ns, entry.digest, entry.size, entry.media_type);
     if (!found) {
       if (!first_error) first_error = std::move(found).error();
       continue;
@@ -139,13 +151,13 @@ ResolvedIdentity IdentityResolver::ResolveName(const std::string& ns, const std:
   base::Result<FoundManifest> manifest = Error(Code::kInternal, "not resolved");
   if (oci::IsIndexType(target->media_type)) {
     found.image.index_digest = target->digest;
-    const auto bytes = client_.ReadBlob(ns, target->digest, oci::kManifestBytesMax);
+    const auto bytes = ReadSized(client_, ns, target->digest, target->size, oci::kManifestBytesMax);
     if (!bytes) return Refuse(std::move(found), CodeFor(bytes.error(), reason::kIdentityInvalid), bytes.error().message());
     const auto index = oci::ParseIndex(*bytes, target->media_type);
     if (!index) return Refuse(std::move(found), reason::kIdentityInvalid, index.error().message());
     manifest = ChooseManifest(client_, ns, *index, expected_chain_id);
   } else {
-    manifest = ReadManifest(client_, ns, target->digest, target->media_type);
+    manifest = ReadManifest(client_, ns, target->digest, target->size, target->media_type);
   }
   if (!manifest) {
     return Refuse(std::move(found), CodeFor(manifest.error(), reason::kIdentityInvalid), manifest.error().message());

@@ -23,6 +23,7 @@
 #include "plugin/containerd/client.h"
 #include "plugin/evidence/evidence_store.h"
 #include "plugin/policy/policy_store.h"
+#include "plugin/trust/public_key.h"
 
 namespace bulwark::daemon {
 namespace {
@@ -31,6 +32,12 @@ constexpr char kVersion[] = BULWARK_VERSION;
 constexpr int kSpoolIntervalMs = 5000;
 
 std::string DirectoryOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+// A key that no signature can be verified with rejects the policy when it is loaded, not the first start under it.
+base::Status CheckKey(const std::string& pem) {
+  auto key = trust::PublicKey::FromPem(pem);
+  return key ? base::OkStatus() : base::Status(std::move(key).error());
+}
 
 base::Result<std::unique_ptr<audit::AuditLog>> OpenLog(const config::Config& config) {
   audit::AuditLogOptions options;
@@ -59,7 +66,7 @@ struct Daemon::Parts {
         log(std::move(opened_log)),
         sources(std::move(rebuilt_sources)),
         containers(std::move(opened_store)),
-        policies(from.policy.directory),
+        policies(from.policy.directory, CheckKey),
         profiles(from.profiles.directories),
         evidence(from.evidence.directory),
         client(from.containerd.address, from.containerd.timeout_ms),

@@ -12,6 +12,11 @@ check "a broken policy is refused with file, line and column" contains "$message
 check "the last good policy stays" equal "$(ctl status --output json | jq -r .policy_digest)" "$good"
 check "a start still works with it" run --rm "$IMAGE" still /bin/true
 cp "$SCRATCH/policy.good" "$SCRATCH/policies/policy.yaml"
+cp "$SCRATCH/trust/release.pub" "$SCRATCH/key.good"
+sed -i '2s/.\{20\}/AAAAAAAAAAAAAAAAAAAA/' "$SCRATCH/trust/release.pub"
+check "a key that is none rejects the policy at load" contains "$(ctl reload 2>&1 || true)" "policy.yaml:"
+check "and the last good policy stays" equal "$(ctl status --output json | jq -r .policy_digest)" "$good"
+cp "$SCRATCH/key.good" "$SCRATCH/trust/release.pub"
 check "a mended policy is taken" ctl reload
 
 printf 'not json %s' "$IMAGE_CONFIG_DIGEST" >"$SCRATCH/evidence/report.json"
