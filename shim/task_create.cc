@@ -108,6 +108,7 @@ void TaskService::Create(const std::string& payload, const ttrpc::Responder& res
                             [this, creation](base::Result<v1::AdmitResponse> answer) {
                               OnCreateDecision(creation, std::move(answer));
                             });
+  cgroup_warm_up_.Begin();
 }
 
 void TaskService::OnCreateDecision(const CreationPtr& creation,

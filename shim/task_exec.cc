@@ -58,6 +58,7 @@ void TaskService::Exec(const std::string& payload, const ttrpc::Responder& respo
                                              responder](base::Result<v1::AdmitResponse> answer) {
     OnExecDecision(container, request, responder, std::move(answer));
   });
+  cgroup_warm_up_.Begin();
 }
 
 void TaskService::OnExecDecision(const ContainerPtr& container,

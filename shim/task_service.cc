@@ -31,7 +31,8 @@ const TaskService::Method TaskService::kMethods[] = {
 TaskService::TaskService(TaskServiceContext context, std::function<void()> on_shutdown)
     : context_(std::move(context)),
       on_shutdown_(std::move(on_shutdown)),
-      oom_(context_.loop, [this](const std::string& container_id) { OnOom(container_id); }) {}
+      oom_(context_.loop, [this](const std::string& container_id) { OnOom(container_id); }),
+      cgroup_warm_up_(context_.clock) {}
 
 TaskService::~TaskService() = default;
 

@@ -24,6 +24,7 @@
 #include "shim/container.h"
 #include "shim/link/event_publisher.h"
 #include "shim/link/gate_client.h"
+#include "shim/os/cgroup_warm_up.h"
 #include "shim/os/oom_watcher.h"
 #include "shim/reaper.h"
 
@@ -158,6 +159,7 @@ class TaskService {
   TaskServiceContext context_;
   std::function<void()> on_shutdown_;
   OomWatcher oom_;
+  CgroupWarmUp cgroup_warm_up_;
   std::map<std::string, ContainerPtr> containers_;
   std::map<std::string, CreationPtr> creations_;
   bool shutdown_wanted_ = false;

@@ -101,6 +101,7 @@ void TaskService::RunStartExec(const ContainerPtr& container, const ProcessPtr& 
       !written) {
     return FailExecStart(container, exec, responder, written.error());
   }
+  cgroup_warm_up_.Begin();
   exec->OpenIo(context_.loop, [this, container, exec, responder, token, pid_file,
                                process_file](const base::Status& ready) {
     if (!ready) {
