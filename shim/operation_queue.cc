@@ -53,12 +53,16 @@ struct OperationQueue::State : std::enable_shared_from_this<State> {
 
 OperationQueue::OperationQueue() : state_(std::make_shared<State>()) {}
 
-OperationQueue::~OperationQueue() {
+OperationQueue::~OperationQueue() { Close(); }
+
+void OperationQueue::Close() {
   state_->closed = true;
-  state_->waiting.clear();
+  // Taken out first: what an operation holds may come back here when it is destroyed.
+  const auto dropped = std::exchange(state_->waiting, {});
 }
 
 void OperationQueue::Submit(Kind kind, Operation operation) {
+  if (state_->closed) return;
   state_->waiting.push_back({kind, std::move(operation)});
   state_->Dispatch();
 }

@@ -24,6 +24,10 @@ class OperationQueue {
   OperationQueue& operator=(const OperationQueue&) = delete;
 
   void Submit(Kind kind, Operation operation);
+  // Drops what waits and whatever is submitted later; what runs goes on. For the end of the
+  // process, when tokens of running operations go away after the objects that waiting ones would
+  // use.
+  void Close();
 
  private:
   struct State;

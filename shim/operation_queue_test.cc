@@ -69,6 +69,18 @@ TEST_F(OperationQueueTest, OperationsThatEndAtOnceDoNotRecurse) {
   EXPECT_EQ(runs, 100'000);
 }
 
+TEST(OperationQueue, NothingStartsAfterClose) {
+  OperationQueue queue;
+  OperationQueue::Token kept;
+  int later = 0;
+  queue.Submit(Kind::kExclusive, [&](OperationQueue::Token token) { kept = std::move(token); });
+  queue.Submit(Kind::kExclusive, [&](const OperationQueue::Token&) { ++later; });
+  queue.Close();
+  queue.Submit(Kind::kShared, [&](const OperationQueue::Token&) { ++later; });
+  kept.reset();
+  EXPECT_EQ(later, 0);
+}
+
 TEST(OperationQueue, TokensMayOutliveTheQueue) {
   OperationQueue::Token kept;
   bool second_ran = false;

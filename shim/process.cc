@@ -94,17 +94,29 @@ void Process::Exited(const ProcessExit& exit) {
   if (state_ == State::kStopped) return;
   state_ = State::kStopped;
   exit_ = exit;
-  for (const ExitCallback& waiter : std::exchange(waiters_, {})) waiter(exit_);
+  for (const auto& [number, waiter] : std::exchange(waiters_, {})) waiter(exit_);
 }
 
-void Process::WaitExit(ExitCallback callback) {
-  if (state_ == State::kStopped) return callback(exit_);
-  waiters_.push_back(std::move(callback));
+uint64_t Process::WaitExit(ExitCallback callback) {
+  const uint64_t number = ++last_waiter_;
+  if (state_ == State::kStopped) {
+    callback(exit_);
+  } else {
+    waiters_.emplace(number, std::move(callback));
+  }
+  return number;
+}
+
+void Process::StartSettled() {
+  for (const auto& callback : std::exchange(settled_, {})) callback();
 }
 
 void Process::OpenIo(base::EventLoop& loop, std::function<void(base::Status)> done) {
   auto opened = Stdio::Open(loop, io_request);
-  if (!opened) return done(std::move(opened).error());
+  if (!opened) {
+    return done(base::Error::Make(base::Code::kUnknown, "failed to create {} process I/O: {}",
+                                  is_init() ? "init" : "exec", opened.error().message()));
+  }
   io = std::move(*opened);
   if (is_stdin_closed_) io->CloseStdin();
   io->WhenReady(std::move(done));

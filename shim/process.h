@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -59,6 +60,12 @@ class Process {
   // An init stays created: its process still waits. An exec never ran: it is stopped with an
   // unknown status, and whoever waits for it is told.
   void StartFailed(int64_t now_ns);
+  // Runs `callback` when a start under way has succeeded or failed and has been told: at
+  // StartSettled. Precondition: the state is kStarting.
+  void WhenStartSettled(std::function<void()> callback) {
+    settled_.push_back(std::move(callback));
+  }
+  void StartSettled();
 
   // kUnknown "cannot pause a … process" unless running.
   base::Status BeginPause();
@@ -72,10 +79,14 @@ class Process {
 
   // The process is gone and that has been published. Tells all waiters. Later calls are ignored.
   void Exited(const ProcessExit& exit);
-  // Runs `callback` when the process has exited; at once if it has.
-  void WaitExit(ExitCallback callback);
+  // Runs `callback` when the process has exited; at once if it has. The number is for ForgetWaiter
+  // (which ignores unknown ones).
+  uint64_t WaitExit(ExitCallback callback);
+  void ForgetWaiter(uint64_t number) { waiters_.erase(number); }
+  size_t waiter_count() const { return waiters_.size(); }
 
-  // Opens the stdio and calls `done` once, maybe at once, when the runtime may be started.
+  // Opens the stdio and calls `done` once, maybe at once, when the runtime may be started. An error
+  // is kUnknown.
   void OpenIo(base::EventLoop& loop, std::function<void(base::Status)> done);
   // Works before the stdio is open, too.
   void CloseStdin();
@@ -90,7 +101,9 @@ class Process {
   State state_ = State::kCreated;
   pid_t pid_ = 0;
   ProcessExit exit_;
-  std::vector<ExitCallback> waiters_;
+  std::map<uint64_t, ExitCallback> waiters_;
+  uint64_t last_waiter_ = 0;
+  std::vector<std::function<void()>> settled_;
   bool is_stdin_closed_ = false;
 };
 

@@ -36,6 +36,41 @@ TEST(Process, CannotBeStartedTwice) {
   EXPECT_EQ(again.error().message(), "cannot start a running process");
 }
 
+TEST(Process, WhoWaitsForAStartIsToldOnceItHasSettled) {
+  Process process("e", {});
+  ASSERT_TRUE(process.BeginStart());
+  int told = 0;
+  process.WhenStartSettled([&] { ++told; });
+  process.Started();
+  EXPECT_EQ(told, 0);  // the start itself is answered first
+  process.StartSettled();
+  process.StartSettled();
+  EXPECT_EQ(told, 1);
+}
+
+TEST(Process, AForgottenWaiterIsNotTold) {
+  Process process = MakeRunning("");
+  int told = 0;
+  const uint64_t first = process.WaitExit([&](const ProcessExit&) { told += 1; });
+  process.WaitExit([&](const ProcessExit&) { told += 10; });
+  process.ForgetWaiter(first);
+  EXPECT_EQ(process.waiter_count(), 1u);
+  process.Exited({0, 1});
+  process.ForgetWaiter(first);
+  EXPECT_EQ(told, 10);
+}
+
+TEST(Process, StdioThatCannotBeOpenedIsNoErrorThatContainerdReads) {
+  const auto loop = std::move(*base::EventLoop::Create());
+  StdioRequest request;
+  request.stdout_uri = "/nonexistent/fifo";
+  Process process("", std::move(request));
+  base::Status opened;
+  process.OpenIo(*loop, [&](base::Status status) { opened = std::move(status); });
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code(), base::Code::kUnknown);
+}
+
 TEST(Process, CannotBeStartedAfterItsEnd) {
   Process process("", {});
   process.Exited({137, 1});

@@ -19,6 +19,8 @@
 namespace bulwark::shim {
 namespace {
 
+constexpr int64_t kRetryMs = 100;
+
 uint32_t StatusOf(const siginfo_t& info) {
   const int base = info.si_code == CLD_EXITED ? 0 : 128;
   return static_cast<uint32_t>(base + info.si_status);
@@ -29,7 +31,10 @@ uint32_t StatusOf(const siginfo_t& info) {
 Reaper::Reaper(base::EventLoop& loop, const base::Clock& clock) : loop_(loop), clock_(clock) {}
 
 Reaper::~Reaper() {
-  for (auto& [pid, watched] : watched_) loop_.Unwatch(watched.pidfd.get());
+  for (auto& [pid, watched] : watched_) {
+    loop_.Unwatch(watched.pidfd.get());
+    loop_.CancelTimer(watched.retry);
+  }
 }
 
 base::Status Reaper::Watch(pid_t pid, base::UniqueFd pidfd, Callback callback) {
@@ -38,7 +43,7 @@ base::Status Reaper::Watch(pid_t pid, base::UniqueFd pidfd, Callback callback) {
   }
   const int fd = pidfd.get();
   RETURN_IF_ERROR(loop_.Watch(fd, EPOLLIN, [this, pid](uint32_t) { OnReadable(pid); }));
-  watched_.emplace(pid, Watched{std::move(pidfd), std::move(callback)});
+  watched_.emplace(pid, Watched{std::move(pidfd), std::move(callback), 0});
   return base::OkStatus();
 }
 
@@ -76,8 +81,7 @@ void Reaper::OnReadable(pid_t pid) {
   do {
     result = waitid(static_cast<idtype_t>(P_PIDFD), pidfd_id, &info, WEXITED | WNOHANG);
   } while (result < 0 && errno == EINTR);
-  if (result == 0 && info.si_pid == 0)
-    return;  // readable, but not ours to reap yet: level-triggered, so it comes again
+  if (result == 0 && info.si_pid == 0) return RetryLater(pid, it->second);
   if (result < 0) {
     // Never our child, or reaped by somebody else: both are broken invariants that must not lose
     // the exit itself.
@@ -88,9 +92,17 @@ void Reaper::OnReadable(pid_t pid) {
   Finish(pid, StatusOf(info));
 }
 
+// It has exited, but a debugger has it first (ptrace(2)). The pidfd stays readable all the while
+// and would spin the loop.
+void Reaper::RetryLater(pid_t pid, Watched& watched) {
+  loop_.Unwatch(watched.pidfd.get());
+  watched.retry = loop_.AddTimer(kRetryMs, [this, pid] { OnReadable(pid); });
+}
+
 void Reaper::Finish(pid_t pid, uint32_t status) {
   auto node = watched_.extract(pid);
   loop_.Unwatch(node.mapped().pidfd.get());
+  loop_.CancelTimer(node.mapped().retry);
   node.mapped().callback(ProcessExit{status, clock_.WallNanos()});
 }
 

@@ -76,9 +76,11 @@ class Reaper {
   struct Watched {
     base::UniqueFd pidfd;
     Callback callback;
+    base::EventLoop::TimerId retry = 0;  // set while an exit cannot be reaped yet
   };
 
   void OnReadable(pid_t pid);
+  void RetryLater(pid_t pid, Watched& watched);
   void Finish(pid_t pid, uint32_t status);
   void Sweep();
 

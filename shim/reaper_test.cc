@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,6 +50,42 @@ class ReaperTest : public testing::Test {
   std::unique_ptr<base::EventLoop> loop_ = std::move(*base::EventLoop::Create());
   Reaper reaper_{*loop_, base::SystemClock()};
 };
+
+TEST_F(ReaperTest, AnExitThatADebuggerHoldsDoesNotSpinTheLoop) {
+  const pid_t traced = ForkWait();
+  int attached[2];
+  ASSERT_EQ(pipe(attached), 0);
+  const pid_t tracer = fork();
+  if (tracer == 0) {
+    const char outcome = ptrace(PTRACE_SEIZE, traced, 0, 0) == 0 ? 'y' : 'n';
+    [[maybe_unused]] const ssize_t put = write(attached[1], &outcome, 1);
+    for (;;) pause();
+  }
+  char outcome = 0;
+  ASSERT_EQ(read(attached[0], &outcome, 1), 1);
+  close(attached[0]);
+  close(attached[1]);
+  bool done = false;
+  ASSERT_TRUE(reaper_.Watch(traced, OpenPidfd(traced), [&](const ProcessExit& exit) {
+    EXPECT_EQ(exit.status, 128u + SIGKILL);
+    done = true;
+  }));
+  kill(traced, SIGKILL);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+  int turns = 0;
+  while (std::chrono::steady_clock::now() < end) {
+    ASSERT_TRUE(loop_->RunOnce(50));
+    ++turns;
+  }
+  if (outcome == 'y') {
+    EXPECT_FALSE(done);
+    EXPECT_LT(turns, 40);
+  }
+  kill(tracer, SIGKILL);
+  ASSERT_EQ(waitpid(tracer, nullptr, 0), tracer);
+  RunUntil(done);
+  if (outcome != 'y') GTEST_SKIP() << "ptrace is not allowed here";
+}
 
 TEST_F(ReaperTest, TellsTheExitCode) {
   const pid_t pid = ForkExit(7);

@@ -19,6 +19,7 @@
 
 #include "lib/base/event_loop.h"
 #include "lib/base/logging.h"
+#include "lib/base/spawn.h"
 #include "lib/base/unique_fd.h"
 #include "lib/base/unix_socket.h"
 #include "lib/ttrpc/server.h"
@@ -82,12 +83,15 @@ std::string PathOf(const base::UniqueFd& listener) {
 base::Result<base::UniqueFd> OpenSignals() {
   sigset_t handled;
   sigemptyset(&handled);
-  for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGPIPE}) sigaddset(&handled, number);
+  for (const int number : {SIGCHLD, SIGTERM, SIGINT, SIGUSR1}) sigaddset(&handled, number);
   if (sigprocmask(SIG_BLOCK, &handled, nullptr) != 0)
     return base::Error::FromErrno("block signals");
-  // Blocked is not enough: EPIPE must come without a pending signal.
-  signal(SIGPIPE, SIG_IGN);
-  sigdelset(&handled, SIGPIPE);
+  // Whatever else would end us, and every container's supervision with us: a signal meant for
+  // containerd (pkill matches our name), a write to a reader that has gone or beyond a size limit.
+  for (const int number : {SIGPIPE, SIGXFSZ, SIGHUP, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO,
+                           SIGPWR}) {
+    signal(number, SIG_IGN);
+  }
   base::UniqueFd signals(signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals.is_open()) return base::Error::FromErrno("open signalfd");
   return signals;
@@ -112,6 +116,12 @@ EventPublisherOptions PublisherOptions(const Args& args) {
   return options;
 }
 
+ttrpc::ServerOptions ServingOptions() {
+  ttrpc::ServerOptions options;
+  options.is_long_wait = [](std::string_view, std::string_view method) { return method == "Wait"; };
+  return options;
+}
+
 class Shim {
  public:
   Shim(base::EventLoop& loop, const Args& args)
@@ -121,7 +131,7 @@ class Shim {
         gate_(loop, base::SystemClock(), GateClientOptionsFromEnvironment(), OpenJournal()),
         service_({loop, base::SystemClock(), reaper_, events_, gate_, args.containerd_namespace},
                  [this] { ShutDown(); }),
-        server_(loop, ttrpc::ServerOptions(),
+        server_(loop, ServingOptions(),
                 [this](ttrpc::ServerCall call, ttrpc::Responder responder) {
                   service_.Handle(std::move(call), std::move(responder));
                 }) {}
@@ -140,6 +150,8 @@ class Shim {
     while (read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
       if (info.ssi_signo == SIGCHLD) {
         reaper_.RequestSweep();
+      } else if (info.ssi_signo == SIGUSR1) {
+        LogState();
       } else {
         base::LogInfo("stopping on a signal; containers live on",
                       {{"signal", std::to_string(info.ssi_signo)}});
@@ -148,19 +160,31 @@ class Shim {
     }
   }
 
+  void LogState() const {
+    base::LogInfo("state", {{"containers", std::to_string(service_.container_count())},
+                            {"connections", std::to_string(server_.connection_count())},
+                            {"watched_processes", std::to_string(reaper_.watched_count())},
+                            {"shutting_down", is_shutting_down_ ? "true" : "false"}});
+  }
+
   // The name goes first: a `start` for the same group must find nobody rather than a shim that is
   // leaving; and once the listener were closed, the name could be that of the next shim.
   void ShutDown() {
     if (std::exchange(is_shutting_down_, true)) return;
     if (!socket_path_.empty()) unlink(socket_path_.c_str());
     server_.StopAccepting();
-    server_.FlushThen([this] {
-      events_.Drain(kDrainMs, [this] { OnDrained(); });
-      gate_.Finish(kDrainMs, [this](const base::Status& status) {
-        if (!status)
-          base::LogError("lifecycle events not spooled", {{"error", status.error().message()}});
-        OnDrained();
-      });
+    // A peer that does not read must not keep us.
+    loop_.AddTimer(kDrainMs, [this] { Drain(); });
+    server_.FlushThen([this] { Drain(); });
+  }
+
+  void Drain() {
+    if (std::exchange(is_draining_, true)) return;
+    events_.Drain(kDrainMs, [this] { OnDrained(); });
+    gate_.Finish(kDrainMs, [this](const base::Status& status) {
+      if (!status)
+        base::LogError("lifecycle events not spooled", {{"error", status.error().message()}});
+      OnDrained();
     });
   }
 
@@ -176,6 +200,7 @@ class Shim {
   ttrpc::Server server_;
   std::string socket_path_;
   bool is_shutting_down_ = false;
+  bool is_draining_ = false;
   int drained_ = 0;
 };
 
@@ -184,6 +209,10 @@ base::Status ServeUntilShutdown(const Args& args) {
     return base::Error::FromErrno("become a child subreaper");
   }
   ASSIGN_OR_RETURN(const base::UniqueFd signals, OpenSignals());
+  // Each container takes some descriptors, and containerd may run with 1024.
+  if (auto raised = base::RaiseDescriptorLimit(); !raised) {
+    base::LogWarn("descriptor limit stays", {{"error", raised.error().message()}});
+  }
   ASSIGN_OR_RETURN(base::UniqueFd listener, OpenListener(args));
   ASSIGN_OR_RETURN(const std::unique_ptr<base::EventLoop> loop, base::EventLoop::Create());
   Shim shim(*loop, args);

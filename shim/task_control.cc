@@ -6,6 +6,7 @@
 #include "lib/base/logging.h"
 #include "shim/runtime_log.h"
 #include "shim/task_service.h"
+#include "shim/update_resources.h"
 #include "shim/wire.h"
 
 namespace bulwark::shim {
@@ -15,6 +16,10 @@ constexpr uint32_t kSignalMax = 64;
 
 base::Error AlreadyFinished() {
   return base::Error(base::Code::kNotFound, "process already finished");
+}
+
+base::Error Stopped(std::string_view action) {
+  return base::Error::Make(base::Code::kUnknown, "cannot {} a stopped container", action);
 }
 
 // runc and crun run the container's init as the very process whose pid they report, so a signal
@@ -47,6 +52,10 @@ void TaskService::Kill(const std::string& payload, const ttrpc::Responder& respo
   }
   if ((*process)->is_init()) {
     return KillInit(*container, request->signal(), request->all(), responder);
+  }
+  if ((*process)->state() == Process::State::kStarting) {
+    // It may come to run: the signal must not get lost on the way.
+    return (*process)->WhenStartSettled([this, payload, responder] { Kill(payload, responder); });
   }
   if ((*process)->state() == Process::State::kStopped) return responder.Reply(AlreadyFinished());
   if ((*process)->pid() == 0) {
@@ -107,8 +116,10 @@ void TaskService::Pause(const std::string& payload, const ttrpc::Responder& resp
           return responder.Reply(std::move(status).error());
         }
         container->runtime.Pause([this, container, responder, token](const RuntimeResult& result) {
-          container->init->PauseEnded(result.ok());
+          container->init->PauseEnded(result.ok() && !container->exits->has_init_exited());
           if (!result.ok()) return responder.Reply(result.ToError("OCI runtime pause failed"));
+          // Nothing is told of a task after its exit.
+          if (container->exits->has_init_exited()) return responder.Reply(Stopped("pause"));
           containerd::events::TaskPaused event;
           event.set_container_id(container->id);
           context_.events.Publish(event);
@@ -133,6 +144,7 @@ void TaskService::Resume(const std::string& payload, const ttrpc::Responder& res
         container->runtime.Resume([this, container, responder, token](const RuntimeResult& result) {
           if (!result.ok()) return responder.Reply(result.ToError("OCI runtime resume failed"));
           container->init->Resumed();
+          if (container->exits->has_init_exited()) return responder.Reply(Stopped("resume"));
           containerd::events::TaskResumed event;
           event.set_container_id(container->id);
           context_.events.Publish(event);
@@ -148,14 +160,14 @@ void TaskService::Update(const std::string& payload, const ttrpc::Responder& res
   auto found = FindContainer(request->id());
   if (!found) return responder.Reply(std::move(found).error());
   const ContainerPtr container = *found;
+  auto allowed = UpdatableResources(request->resources().value());
+  if (!allowed) return responder.Reply(std::move(allowed).error());
   container->operations.Submit(
       OperationQueue::Kind::kExclusive,
       [this, container, responder,
-       resources = std::move(*request->mutable_resources()->mutable_value())](
-          const OperationQueue::Token& token) {
+       resources = *std::move(allowed)](const OperationQueue::Token& token) {
         if (container->init->state() == Process::State::kStopped) {
-          return responder.Reply(
-              base::Error(base::Code::kUnknown, "cannot update a stopped container"));
+          return responder.Reply(Stopped("update"));
         }
         container->runtime.Update(
             resources, [this, container, responder, token](const RuntimeResult& result) {

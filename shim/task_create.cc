@@ -99,7 +99,7 @@ void TaskService::Create(const std::string& payload, const ttrpc::Responder& res
   auto options = ParseRuntimeOptions(request->options());
   if (!options) return responder.Reply(std::move(options).error());
   auto admit = MakeAdmitRequest(*request, *options, context_.containerd_namespace);
-  if (!admit) return responder.Reply(std::move(admit).error());
+  if (!admit) return responder.Reply(WithoutErrnoCode(std::move(admit).error()));
 
   auto creation = std::make_shared<Creation>(
       Creation{std::move(*request), std::move(*options), responder, false});
@@ -140,7 +140,7 @@ void TaskService::OnCreateDecision(const CreationPtr& creation,
     event.set_decision_id(answer->decision_id());
     event.set_detail(container.error().message());
     context_.gate.Report(std::move(event));
-    return refuse(std::move(container).error());
+    return refuse(WithoutErrnoCode(std::move(container).error()));
   }
   (*container)
       ->init->OpenIo(
@@ -195,7 +195,10 @@ base::Result<TaskService::ContainerPtr> TaskService::PrepareContainer(
                                     /*durable=*/false));
   RETURN_IF_ERROR(WriteRuntimeFiles(request.bundle(), options));
   if (container->has_rootfs_mounts) {
-    RETURN_IF_ERROR(MountRootfs(ToMounts(request), RootfsPath(request.bundle())));
+    if (auto mounted = MountRootfs(ToMounts(request), RootfsPath(request.bundle())); !mounted) {
+      return base::Error::Make(base::Code::kUnknown, "failed to mount rootfs component: {}",
+                               mounted.error().message());
+    }
   }
   return container;
 }
@@ -305,7 +308,7 @@ void TaskService::FailCreation(const CreationPtr& creation, const ContainerPtr& 
           {{"container_id", creation->request.id()}, {"error", unmounted.error().message()}});
     }
     ForgetCreation(creation);
-    creation->responder.Reply(error);
+    creation->responder.Reply(WithoutErrnoCode(error));
     TrimMemorySoon();
     ShutDownIfEmpty();
   };

@@ -59,6 +59,9 @@ void TaskService::Delete(const std::string& payload, const ttrpc::Responder& res
   if (!container) return responder.Reply(std::move(container).error());
   auto process = FindProcess(*container, request->exec_id());
   if (!process) return responder.Reply(std::move(process).error());
+  if (!(*process)->is_init() && (*process)->state() == Process::State::kStarting) {
+    return (*process)->WhenStartSettled([this, payload, responder] { Delete(payload, responder); });
+  }
   if (auto status = (*process)->CheckDelete(); !status) {
     return responder.Reply(std::move(status).error());
   }

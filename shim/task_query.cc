@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "containerd/runc_options.pb.h"
+#include "lib/base/logging.h"
 #include "shim/command/start.h"
 #include "shim/os/cgroup_path.h"
 #include "shim/task_service.h"
@@ -14,6 +15,7 @@
 namespace bulwark::shim {
 namespace {
 
+constexpr int64_t kNanosPerMilli = 1'000'000;
 constexpr char kProcessDetailsType[] = "containerd.runc.v1.ProcessDetails";
 
 // An exec shares the freezer with its container.
@@ -61,8 +63,16 @@ void TaskService::Pids(const std::string& payload, const ttrpc::Responder& respo
   std::vector<pid_t> pids;
   if (container.stats != nullptr) {
     auto listed = ProcessesIn(container.stats->cgroup());
-    if (!listed) return responder.Reply(std::move(listed).error());
-    pids = std::move(*listed);
+    if (listed) {
+      pids = std::move(*listed);
+    } else {
+      base::LogWarn("processes are listed from what was started: the cgroup cannot be read",
+                    {{"container_id", container.id}, {"error", listed.error().message()}});
+      pids.push_back(container.init->pid());
+      for (const auto& [exec_id, exec] : container.execs) {
+        if (exec != nullptr && exec->is_alive()) pids.push_back(exec->pid());
+      }
+    }
   }
   // A container that has exited but was not deleted still answers with its init: a restarting
   // containerd takes an empty list for a leaked shim and would throw the exit status away.
@@ -99,18 +109,29 @@ void TaskService::Stats(const std::string& payload, const ttrpc::Responder& resp
   responder.Reply(response.SerializeAsString());
 }
 
-void TaskService::Wait(const std::string& payload, const ttrpc::Responder& responder) {
+// A caller with a deadline is gone after it, and does not say so (ttrpc has no cancellation); one
+// without waits for as long as it takes.
+void TaskService::Wait(const std::string& payload, int64_t timeout_ns,
+                       const ttrpc::Responder& responder) {
   auto request = ParseRequest<containerd::task::WaitRequest>(payload);
   if (!request) return responder.Reply(std::move(request).error());
   auto container = FindContainer(request->id());
   if (!container) return responder.Reply(std::move(container).error());
   auto process = FindProcess(*container, request->exec_id());
   if (!process) return responder.Reply(std::move(process).error());
-  (*process)->WaitExit([responder](const ProcessExit& exit) {
+  const auto timer = std::make_shared<base::EventLoop::TimerId>(0);
+  const auto waiter = (*process)->WaitExit([this, timer, responder](const ProcessExit& exit) {
+    context_.loop.CancelTimer(*timer);
     containerd::task::WaitResponse response;
     response.set_exit_status(exit.status);
     SetTime(exit.wall_ns, response.mutable_exited_at());
     responder.Reply(response.SerializeAsString());
+  });
+  if (timeout_ns <= 0 || (*process)->state() == Process::State::kStopped) return;
+  const int64_t timeout_ms = timeout_ns / kNanosPerMilli + 1;
+  *timer = context_.loop.AddTimer(timeout_ms, [process = *process, waiter, responder] {
+    process->ForgetWaiter(waiter);
+    responder.Reply(base::Error(base::Code::kDeadlineExceeded, "context deadline exceeded"));
   });
 }
 

@@ -23,9 +23,8 @@ const TaskService::Method TaskService::kMethods[] = {
     {"Resume", &TaskService::Resume},       {"Checkpoint", &TaskService::Checkpoint},
     {"Kill", &TaskService::Kill},           {"Exec", &TaskService::Exec},
     {"ResizePty", &TaskService::ResizePty}, {"CloseIO", &TaskService::CloseIo},
-    {"Update", &TaskService::Update},       {"Wait", &TaskService::Wait},
-    {"Stats", &TaskService::Stats},         {"Connect", &TaskService::Connect},
-    {"Shutdown", &TaskService::Shutdown},
+    {"Update", &TaskService::Update},       {"Stats", &TaskService::Stats},
+    {"Connect", &TaskService::Connect},     {"Shutdown", &TaskService::Shutdown},
 };
 
 TaskService::TaskService(TaskServiceContext context, std::function<void()> on_shutdown)
@@ -34,10 +33,14 @@ TaskService::TaskService(TaskServiceContext context, std::function<void()> on_sh
       oom_(context_.loop, [this](const std::string& container_id) { OnOom(container_id); }),
       cgroup_warm_up_(context_.clock) {}
 
-TaskService::~TaskService() = default;
+// Runtime calls in flight keep their containers, and the end of one would start the next.
+TaskService::~TaskService() {
+  for (const auto& [id, container] : containers_) container->operations.Close();
+}
 
 void TaskService::Handle(ttrpc::ServerCall call, ttrpc::Responder responder) {
   if (call.service == "containerd.task.v2.Task" || call.service == "containerd.task.v3.Task") {
+    if (call.method == "Wait") return Wait(call.payload, call.timeout_ns, responder);
     for (const Method& method : kMethods) {
       if (method.name != call.method) continue;
       (this->*method.handler)(call.payload, responder);

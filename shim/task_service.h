@@ -75,7 +75,6 @@ class TaskService {
   void OnCreateDecision(const CreationPtr& creation, base::Result<v1::AdmitResponse> answer);
   base::Result<ContainerPtr> PrepareContainer(const Creation& creation,
                                               const v1::AdmitResponse& answer);
-  base::Status PrepareIo(const Creation& creation, const ContainerPtr& container);
   void OnRuntimeCreated(const CreationPtr& creation, const ContainerPtr& container,
                         const RuntimeResult& result);
   base::Status AdoptInit(const ContainerPtr& container);
@@ -133,7 +132,7 @@ class TaskService {
   void State(const std::string& payload, const ttrpc::Responder& responder);
   void Pids(const std::string& payload, const ttrpc::Responder& responder);
   void Stats(const std::string& payload, const ttrpc::Responder& responder);
-  void Wait(const std::string& payload, const ttrpc::Responder& responder);
+  void Wait(const std::string& payload, int64_t timeout_ns, const ttrpc::Responder& responder);
   void Connect(const std::string& payload, const ttrpc::Responder& responder);
 
   // task_exits.cc

@@ -123,6 +123,7 @@ void TaskService::RunStartExec(const ContainerPtr& container, const ProcessPtr& 
                                     std::move(adopted).error().Wrap("OCI runtime exec failed"));
                               }
                               responder.Reply(StartReply(exec->pid()));
+                              exec->StartSettled();
                               TrimMemorySoon();
                             });
     io.ChildSpawned();
@@ -141,6 +142,9 @@ base::Status TaskService::AdoptExec(const ContainerPtr& container, const Process
     std::ignore = context_.reaper.Signal(pid, SIGKILL);
     return std::move(finished).error();
   }
+  // The init died while the runtime worked, and what it left behind was killed before this was
+  // there (KillRemaining); with a shared pid namespace nothing else would end it.
+  if (container->exits->has_init_exited()) std::ignore = context_.reaper.Signal(pid, SIGKILL);
   exec->Started();
   exec->spec.clear();
   exec->spec.shrink_to_fit();
@@ -168,8 +172,9 @@ void TaskService::FailExecStart(const ContainerPtr& container, const ProcessPtr&
   context_.gate.Report(std::move(report));
   exec->io.reset();
   exec->spec.clear();
-  responder.Reply(error);
+  responder.Reply(WithoutErrnoCode(error));
   exec->StartFailed(context_.clock.WallNanos());
+  exec->StartSettled();
   container->exits->ExecEnded();
 }
 

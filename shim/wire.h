@@ -21,6 +21,13 @@ base::Result<Message> ParseRequest(const std::string& payload) {
   return message;
 }
 
+// An errno is no answer to containerd, which takes codes for its own: kNotFound for a container
+// that does not exist, and kPermissionDenied for a denial of ours. The text stays.
+inline base::Error WithoutErrnoCode(base::Error error) {
+  if (error.os_errno() == 0) return error;
+  return base::Error(base::Code::kUnknown, error.message());
+}
+
 // The time of an exit. Before the exit it is Go's zero time (1 January of year 1): clients test for
 // exactly that, and take an absent timestamp for 1970.
 inline void SetTime(int64_t wall_ns, containerd::wire::Timestamp* out) {

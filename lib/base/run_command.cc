@@ -97,7 +97,10 @@ Result<CapturedOutput> RunCommand(SpawnOptions options, std::string_view input, 
   // Ours only: the child's end keeps blocking, as programs expect.
   if (fcntl(read_end.get(), F_SETFL, O_NONBLOCK) != 0) return Error::FromErrno("set O_NONBLOCK");
   options.descriptors.emplace_back(write_end.get(), STDOUT_FILENO);
-  options.descriptors.emplace_back(write_end.get(), STDERR_FILENO);
+  const bool is_stderr_mapped =
+      std::any_of(options.descriptors.begin(), options.descriptors.end(),
+                  [](const auto& mapping) { return mapping.second == STDERR_FILENO; });
+  if (!is_stderr_mapped) options.descriptors.emplace_back(write_end.get(), STDERR_FILENO);
   options.new_process_group = true;
   ASSIGN_OR_RETURN(const SpawnedProcess child, Spawn(options));
   write_end.Reset();

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "lib/base/cleanup.h"
 
@@ -45,6 +47,15 @@ struct KernelSigaction {
   uint64_t words[4];
 };
 
+// struct rlimit64 of the kernel (getrlimit(2), prlimit64).
+struct KernelLimit {
+  uint64_t soft = 0;
+  uint64_t hard = 0;
+};
+
+// What children get back; set by RaiseDescriptorLimit. The hard limit is as it was.
+std::optional<KernelLimit> child_descriptor_limit;
+
 // Everything the child needs, prepared by the parent: the child allocates nothing.
 struct ChildPlan {
   const char* program = nullptr;
@@ -56,6 +67,7 @@ struct ChildPlan {
   bool new_process_group = false;
   int parent_death_signal = 0;
   pid_t parent = 0;
+  const KernelLimit* descriptor_limit = nullptr;  // null: inherit ours
   // Written by the child, which shares our memory; read after it has gone.
   volatile int failed_errno = 0;
   const char* volatile failed_step = nullptr;
@@ -107,6 +119,11 @@ BULWARK_CHILD_CODE int RunChild(void* argument) {
     Fail(plan, "enter working directory");
   }
   MapDescriptors(plan);
+  // After the descriptors are mapped: the moves above may need numbers beyond the lower limit.
+  if (plan->descriptor_limit != nullptr &&
+      syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, plan->descriptor_limit, nullptr) != 0) {
+    Fail(plan, "restore descriptor limit");
+  }
   const uint64_t no_signals = 0;
   syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, kSignalSetBytes);
   syscall(SYS_execve, plan->program, plan->argv, plan->envp);
@@ -226,6 +243,7 @@ Result<SpawnedProcess> Spawn(const SpawnOptions& options) {
   plan.new_process_group = options.new_process_group;
   plan.parent_death_signal = options.parent_death_signal;
   plan.parent = getpid();
+  if (child_descriptor_limit) plan.descriptor_limit = &*child_descriptor_limit;
 
   auto process = CloneChild(plan);
   if (!process) return std::move(process).error().Wrap("spawn {}", options.argv[0]);
@@ -235,6 +253,17 @@ Result<SpawnedProcess> Spawn(const SpawnOptions& options) {
                             fmt::format("spawn {}: {}", options.argv[0], plan.failed_step));
   }
   return process;
+}
+
+Status RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return Error::FromErrno("get descriptor limit");
+  if (limit.rlim_cur == limit.rlim_max) return OkStatus();
+  const KernelLimit inherited = {limit.rlim_cur, limit.rlim_max};
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return Error::FromErrno("raise descriptor limit");
+  child_descriptor_limit = inherited;
+  return OkStatus();
 }
 
 int ExitStatusFromWait(int wait_status) {

@@ -38,13 +38,18 @@ struct SpawnedProcess {
 // a child descriptor that is mapped twice; kNotFound if the program is not in PATH. Thread-safe.
 Result<SpawnedProcess> Spawn(const SpawnOptions& options);
 
+// Raises our soft RLIMIT_NOFILE to the hard one. Every child that Spawn starts from then on gets the old soft limit back:
+// programs that use select(2) break with descriptors above 1023, and many close "all" descriptors one by one. Call it
+// once, before other threads start.
+Status RaiseDescriptorLimit();
+
 struct CapturedOutput {
   int exit_status = 0;  // exit code, or 128 + signal
-  std::string output;   // stdout and stderr together, cut at `max_bytes`
+  std::string output;   // stdout, and stderr unless it was mapped; cut at `max_bytes`
 };
 // Spawns in a process group of its own, gives it `input` as stdin (a file in memory), collects output, and waits until
 // the child ends, even if a process that it left behind still holds the output open. Blocks up to `timeout_ms`, then
-// kills the group: kDeadlineExceeded. `options` may map descriptors above 2 only. Not for the shim's serving process,
+// kills the group: kDeadlineExceeded. `options` may map descriptors from 2 on only. Not for the shim's serving process,
 // which must never block.
 Result<CapturedOutput> RunCommand(SpawnOptions options, std::string_view input, size_t max_bytes, int timeout_ms);
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,6 +47,27 @@ TEST(SpawnTest, TheChildRunsAndIsReapedByItsCaller) {
   EXPECT_EQ(info.si_pid, child.pid);
   EXPECT_EQ(info.si_status, 7);
   EXPECT_NE(fcntl(child.pidfd.get(), F_GETFD) & FD_CLOEXEC, 0);
+}
+
+TEST(SpawnTest, ARaisedDescriptorLimitIsNotInherited) {
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = 256;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  ASSERT_TRUE(RaiseDescriptorLimit());
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  EXPECT_EQ(limit.rlim_cur, limit.rlim_max);
+  EXPECT_EQ(OutputOf(Shell("ulimit -Sn")), "256\n");
+  ASSERT_TRUE(RaiseDescriptorLimit());  // a second time changes nothing
+  EXPECT_EQ(OutputOf(Shell("ulimit -Sn")), "256\n");
+}
+
+TEST(RunCommandTest, AMappedStderrIsKeptOutOfTheOutput) {
+  const UniqueFd nowhere(open("/dev/null", O_WRONLY | O_CLOEXEC));
+  SpawnOptions options = Shell("echo out; echo warning >&2");
+  EXPECT_EQ(OutputOf(options), "out\nwarning\n");
+  options.descriptors.emplace_back(nowhere.get(), STDERR_FILENO);
+  EXPECT_EQ(OutputOf(options), "out\n");
 }
 
 TEST(SpawnTest, AFailureToExecIsAnErrorWithItsErrnoAndLeavesNoChild) {

@@ -61,35 +61,41 @@ class Caller : public Channel {
   using Channel::Channel;
 
   // Ends the call that a Responder stands for.
-  void Answer(uint32_t stream_id, Result<std::string> payload) {
-    --calls_in_flight_;
+  void Answer(uint32_t stream_id, bool is_long_wait, Result<std::string> payload) {
+    --InFlight(is_long_wait);
     if (can_send()) Send(EncodeAnswer(stream_id, std::move(payload)));
     RemoveIfDone();
   }
 
  protected:
-  size_t calls_in_flight_ = 0;
+  size_t& InFlight(bool is_long_wait) { return is_long_wait ? waits_in_flight_ : calls_in_flight_; }
+  bool has_calls_in_flight() const { return calls_in_flight_ > 0 || waits_in_flight_ > 0; }
 
  private:
+  size_t calls_in_flight_ = 0;
+  size_t waits_in_flight_ = 0;
   virtual void RemoveIfDone() = 0;
 };
 
 }  // namespace
 
 struct Responder::State {
-  State(std::weak_ptr<Caller> connection, uint32_t stream)
-      : caller(std::move(connection)), stream_id(stream) {}
+  State(std::weak_ptr<Caller> connection, uint32_t stream, bool is_wait)
+      : caller(std::move(connection)), stream_id(stream), is_long_wait(is_wait) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() { Answer(Error(Code::kInternal, "serve call: the handler gave no answer")); }
 
   void Answer(Result<std::string> payload) {
     if (std::exchange(is_answered, true)) return;
-    if (const auto connection = caller.lock()) connection->Answer(stream_id, std::move(payload));
+    if (const auto connection = caller.lock()) {
+      connection->Answer(stream_id, is_long_wait, std::move(payload));
+    }
   }
 
   const std::weak_ptr<Caller> caller;
   const uint32_t stream_id;
+  const bool is_long_wait;
   bool is_answered = false;
 };
 
@@ -176,27 +182,33 @@ void Server::Impl::Connection::OnFrame(const Frame& frame) {
     Send(EncodeAnswer(stream_id, std::move(valid).error()));
     return;
   }
-  if (calls_in_flight_ >= server->options.calls_per_connection_max) {
-    Send(EncodeAnswer(stream_id, Error::Make(Code::kResourceExhausted,
-                                             "serve call: {} calls are in flight already",
-                                             calls_in_flight_)));
-    return;
-  }
   auto call = DecodeCall(frame);
   if (!call) {
     Send(EncodeAnswer(stream_id, std::move(call).error()));
     return;
   }
+  const ServerOptions& options = server->options;
+  const bool is_long_wait =
+      options.is_long_wait && options.is_long_wait(call->service, call->method);
+  size_t& in_flight = InFlight(is_long_wait);
+  if (in_flight >= (is_long_wait ? options.long_waits_per_connection_max
+                                 : options.calls_per_connection_max)) {
+    Send(EncodeAnswer(stream_id,
+                      Error::Make(Code::kResourceExhausted,
+                                  "serve call: {} calls are in flight already", in_flight)));
+    return;
+  }
   call->peer = peer_;
-  ++calls_in_flight_;
+  ++in_flight;
   const auto self = std::static_pointer_cast<Connection>(shared_from_this());
-  server->handler(*std::move(call), Responder(std::make_shared<Responder::State>(self, stream_id)));
+  server->handler(*std::move(call), Responder(std::make_shared<Responder::State>(
+                                        self, stream_id, is_long_wait)));
 }
 
 // A peer that has half-closed still gets the answers it waits for; one that is gone does not.
 void Server::Impl::Connection::RemoveIfDone() {
   if (!is_open() || !has_input_ended()) return;
-  if (can_send() && (calls_in_flight_ > 0 || unsent_bytes() > 0)) return;
+  if (can_send() && (has_calls_in_flight() || unsent_bytes() > 0)) return;
   const auto self = shared_from_this();
   Close();
   if (const auto server = server_.lock()) server->connections.erase(this);

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,7 +28,7 @@ struct ServerCall {
   std::string service;
   std::string method;
   std::string payload;
-  int64_t timeout_ns = 0;  // the caller's, 0: none. Informational: work that was begun is finished.
+  int64_t timeout_ns = 0;  // the caller's, 0: none. Informational: work that was begun is finished
   std::vector<std::pair<std::string, std::string>> metadata;
   base::PeerCredentials peer;
 };
@@ -54,6 +55,10 @@ struct ServerOptions {
   std::function<void(const base::PeerCredentials&)> on_refused_peer;
   size_t connections_max = 1024;
   size_t calls_per_connection_max = 1024;  // in flight; more get kResourceExhausted
+  // Calls that only wait for something, maybe for days, and that a caller may give up without a word (ttrpc has no
+  // cancellation): they have a bound of their own, so that forgotten ones do not keep the others out. Default: none.
+  std::function<bool(std::string_view service, std::string_view method)> is_long_wait;
+  size_t long_waits_per_connection_max = 64 * 1024;
 };
 
 class Server {

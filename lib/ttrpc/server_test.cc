@@ -39,6 +39,30 @@ TEST_F(ServerTest, StreamIdsMustBeOddAndIncrease) {
   EXPECT_EQ(calls_seen_, 2);
 }
 
+TEST_F(ServerTest, ForgottenWaitsDoNotKeepOtherCallsOut) {
+  ServerOptions options;
+  options.is_long_wait = [](std::string_view, std::string_view method) { return method == "hold"; };
+  options.long_waits_per_connection_max = 1100;
+  StartServer(options);
+  RawPeer peer = ConnectRaw();
+  uint32_t stream_id = 1;
+  for (int i = 0; i < 1100; ++i, stream_id += 2) {
+    peer.Send(RawPeer::Request(stream_id, "hold", ""));
+    ASSERT_TRUE(loop_->RunOnce(0));
+  }
+  RunUntil([&] { return held_.size() == 1100; });
+  peer.Send(RawPeer::Request(stream_id, "echo", "state") +
+            RawPeer::Request(stream_id + 2, "hold", ""));
+  EXPECT_EQ(NextAnswer(peer)->payload, "state");
+  EXPECT_EQ(NextAnswer(peer)->code, kResourceExhausted);  // they have a bound, too
+  held_.front().second.Reply(std::string("waited"));
+  EXPECT_EQ(NextAnswer(peer)->payload, "waited");
+  peer.Send(RawPeer::Request(stream_id + 4, "hold", "") +
+            RawPeer::Request(stream_id + 6, "echo", "again"));
+  EXPECT_EQ(NextAnswer(peer)->payload, "again");
+  EXPECT_EQ(held_.size(), 1101U);
+}
+
 TEST_F(ServerTest, AnUndecodableRequestFailsItsStreamOnly) {
   StartServer();
   RawPeer peer = ConnectRaw();

@@ -1,5 +1,6 @@
 #include "shim/command/info.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "containerd/wire.pb.h"
 #include "lib/base/file_io.h"
 #include "lib/base/spawn.h"
+#include "lib/base/unique_fd.h"
 #include "shim/runtime_options.h"
 
 namespace bulwark::shim {
@@ -39,6 +41,10 @@ void AppendField(int number, std::string_view bytes, std::string& out) {
 base::Result<std::string> Features(const std::string& binary) {
   base::SpawnOptions spawn;
   spawn.argv = {binary, "features"};
+  // A warning on stderr is no part of the JSON.
+  const base::UniqueFd nowhere(open("/dev/null", O_WRONLY | O_CLOEXEC));
+  if (!nowhere.is_open()) return Error::FromErrno("open /dev/null");
+  spawn.descriptors.emplace_back(nowhere.get(), STDERR_FILENO);
   ASSIGN_OR_RETURN(const base::CapturedOutput done,
                    base::RunCommand(std::move(spawn), {}, kFeaturesBytesMax, kFeaturesTimeoutMs));
   if (done.exit_status != 0 || !nlohmann::json::accept(done.output)) return std::string();

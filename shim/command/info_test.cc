@@ -36,6 +36,14 @@ TEST_F(InfoTest, PassesTheFeaturesOfTheRuntimeOn) {
             std::string("\x0a\x18") + kRuntimeName);
 }
 
+TEST_F(InfoTest, AWarningOfTheRuntimeIsNoPartOfItsFeatures) {
+  const std::string runtime = MakeRuntime("echo warning >&2; echo '{\"ociVersionMin\":\"1.0.0\"}'");
+  const auto info = RuntimeInfo(OptionsNaming(runtime));
+  ASSERT_TRUE(info.has_value()) << info.error().message();
+  EXPECT_NE(info->find("ociVersionMin"), std::string::npos);
+  EXPECT_EQ(info->find("warning"), std::string::npos);
+}
+
 TEST_F(InfoTest, LeavesFeaturesOutIfTheRuntimeHasNone) {
   for (const char* script : {"exit 1", "echo not json"}) {
     const auto info = RuntimeInfo(OptionsNaming(MakeRuntime(script)));

@@ -23,7 +23,11 @@ base::Status Connection::Connect() {
                              "connect to {}: the listener runs as user {}, which is not trusted",
                              path_, peer.uid);
   }
-  client_ = std::make_unique<ttrpc::Client>(loop_, std::move(socket), [] {});
+  client_ = std::make_unique<ttrpc::Client>(
+      loop_, std::move(socket),
+      [this, alive = std::weak_ptr(generation_), number = ++number_] {
+        if (!alive.expired()) OnClose(number);
+      });
   return base::OkStatus();
 }
 
@@ -31,7 +35,7 @@ base::Status Connection::Call(std::string_view service, std::string_view method,
                               std::string payload, const ttrpc::CallOptions& options,
                               ttrpc::Client::Callback callback) {
   // Its remaining calls are about to be told that it broke: they still hear of it.
-  if (client_ != nullptr && !client_->is_open()) Retire();
+  if (client_ != nullptr && !client_->is_open()) broken_.emplace(number_, std::move(client_));
   if (client_ == nullptr) RETURN_IF_ERROR(Connect());
   client_->Call(service, method, std::move(payload), options,
                 [current = generation_, mine = *generation_,
@@ -43,13 +47,24 @@ base::Status Connection::Call(std::string_view service, std::string_view method,
 
 void Connection::Drop() {
   ++*generation_;
-  Retire();
+  DestroySoon(std::move(client_));
+  for (auto& [number, client] : std::exchange(broken_, {})) DestroySoon(std::move(client));
 }
 
-void Connection::Retire() {
-  if (client_ == nullptr) return;
-  // Not destroyed at once: the caller may be one of its callbacks.
-  loop_.Post([client = std::shared_ptr<ttrpc::Client>(std::move(client_))] {});
+// All its calls have been told.
+void Connection::OnClose(uint64_t number) {
+  if (client_ != nullptr && number == number_) return DestroySoon(std::move(client_));
+  const auto it = broken_.find(number);
+  if (it == broken_.end()) return;
+  DestroySoon(std::move(it->second));
+  broken_.erase(it);
+}
+
+// Not at once: the caller may be one of its callbacks, and a call that could not be sent is
+// answered by a posted task.
+void Connection::DestroySoon(std::unique_ptr<ttrpc::Client> client) {
+  if (client == nullptr) return;
+  loop_.Post([dropped = std::shared_ptr<ttrpc::Client>(std::move(client))] {});
 }
 
 }  // namespace bulwark::shim

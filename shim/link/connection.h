@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -39,11 +40,15 @@ class Connection {
 
  private:
   base::Status Connect();
-  void Retire();
+  void OnClose(uint64_t number);
+  void DestroySoon(std::unique_ptr<ttrpc::Client> client);
 
   base::EventLoop& loop_;
   std::string path_;
   std::unique_ptr<ttrpc::Client> client_;
+  uint64_t number_ = 0;  // of client_, counted from 1
+  // Broken clients, by number, until they have told their remaining calls so.
+  std::map<uint64_t, std::unique_ptr<ttrpc::Client>> broken_;
   std::shared_ptr<uint64_t> generation_;  // counts Drops; callbacks of an earlier one are stale
 };
 

@@ -180,8 +180,8 @@ void GateClient::AttemptLater(const std::shared_ptr<Question>& question, const E
 Error GateClient::Unavailable(Code code, const Error& cause) const {
   return Error::Make(
       code,
-      "{}: no decision from bulwarkd at {} within {} ms ({}); see that bulwarkd runs on this node "
-      "(systemctl status bulwarkd), then try again",
+      "{}: no decision from bulwarkd at {} within {} ms ({}); see that bulwarkd runs on this node, "
+      "then try again",
       kReasonDaemonUnavailable, options_.socket_path,
       code == Code::kDeadlineExceeded ? options_.attempt_timeout_ms : options_.wait_ms,
       cause.message());

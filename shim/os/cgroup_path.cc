@@ -183,17 +183,19 @@ Status EnableControllers(const Cgroup& cgroup, const std::string& root) {
     enable += fmt::format("{}+{}", enable.empty() ? "" : " ", name);
   }
   // Each ancestor passes its controllers on to its children; the cgroup itself has processes and
-  // must not.
+  // must not. One that refuses (it has processes of its own, say) does not keep the others from it.
+  Status outcome;
   for (size_t end = 0; end != std::string::npos; end = cgroup.path.find('/', end + 1)) {
     if (end + 1 >= cgroup.path.size()) break;
     const std::string file = root + cgroup.path.substr(0, end) + "/cgroup.subtree_control";
     const base::UniqueFd fd(open(file.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!fd.is_open()) return Error::FromErrno("open {}", file);
-    if (write(fd.get(), enable.data(), enable.size()) < 0) {
-      return Error::FromErrno("write \"{}\" to {}", enable, file);
+    if (!fd.is_open()) {
+      outcome = Error::FromErrno("open {}", file);
+    } else if (write(fd.get(), enable.data(), enable.size()) < 0) {
+      outcome = Error::FromErrno("write \"{}\" to {}", enable, file);
     }
   }
-  return base::OkStatus();
+  return outcome;
 }
 
 }  // namespace bulwark::shim

@@ -77,6 +77,12 @@ TEST_F(CgroupTest, ControllersAreEnabledOnAllAncestorsButNotOnTheCgroupItself) {
   EXPECT_EQ(*base::ReadFile(dir_ / "cgroup.subtree_control", 100), "+cpu +memory +pids");
   EXPECT_EQ(*base::ReadFile(dir_ / "a/cgroup.subtree_control", 100), "+cpu +memory +pids");
   EXPECT_EQ(*base::ReadFile(dir_ / "a/b/cgroup.subtree_control", 100), "");
+
+  // One that refuses is told of, and does not keep the ones below it from their controllers.
+  unlink((dir_ / "cgroup.subtree_control").c_str());
+  File("a/cgroup.subtree_control", "");
+  EXPECT_EQ(EnableControllers(*cgroup, dir_.path()).error().code(), base::Code::kNotFound);
+  EXPECT_EQ(*base::ReadFile(dir_ / "a/cgroup.subtree_control", 100), "+cpu +memory +pids");
 }
 
 TEST_F(CgroupTest, VersionTwoMetricsHaveTheKernelsNumbers) {

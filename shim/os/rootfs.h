@@ -2,9 +2,11 @@
 // unmounts it at Delete (containerd mount/mount_linux.go; mount(2), umount2(2), fsconfig(2)).
 // Docker and `ctr run --rootfs` pass an empty list and mount themselves: then do not call these
 // functions at all, for UnmountRootfs would take foreign mounts away.
-// Thread: the loop's; the process must be single-threaded (a long overlay option list is shortened
-// by changing the working directory for the length of one mount(2)).
+// Thread: the loop's. A long overlay option list is shortened by changing the working directory for
+// the length of one mount(2), so no other thread may use relative paths; UnmountRootfs's does not.
 #pragma once
+
+#include <sys/mount.h>
 
 #include <functional>
 #include <string>
@@ -33,9 +35,13 @@ base::Status MountRootfs(const std::vector<RootfsMount>& mounts, const std::stri
 
 // Unmounts everything at and below `rootfs`, deepest and topmost first, never through a symbolic
 // link. What is busy is tried again for half a second on the loop and then detached lazily. Nothing
-// mounted, or no directory: OK. `done` is called once, in the common case before this returns.
+// mounted, or no directory: OK. umount2 of an overlay may write a whole filesystem back and take
+// seconds; it runs on a short-lived thread, so that the loop goes on serving the pod's other
+// containers. `done` is called once, from the loop (before this returns only if there are no
+// threads to be had); not if the loop ends before. `unmount` is for tests.
+using UnmountCall = int (*)(const char* path, int flags);
 void UnmountRootfs(base::EventLoop& loop, std::string rootfs,
-                   std::function<void(base::Status)> done);
+                   std::function<void(base::Status)> done, UnmountCall unmount = umount2);
 
 // The same, blocking up to half a second: for the `delete` command of the binary, and to undo a
 // failed Create.

@@ -132,6 +132,33 @@ TEST_F(RootfsTest, AnOverlayIsMountedAndGoesAway) {
   EXPECT_TRUE(Unmount());  // a second time, as the delete command does
 }
 
+TEST_F(RootfsTest, ASlowUnmountDoesNotHoldTheLoopUp) {
+  Directory("source");
+  ASSERT_TRUE(MountRootfs({Mount("bind", dir_ / "source", "", {"bind"})}, rootfs_));
+  bool is_unmounted = false;
+  int served_meanwhile = 0;
+  const std::function<void()> serve = [&] {
+    if (!is_unmounted) ++served_meanwhile;
+    loop().AddTimer(10, serve);
+  };
+  loop().AddTimer(10, serve);
+  UnmountRootfs(
+      loop(), rootfs_,
+      [&](const base::Status& status) {
+        EXPECT_TRUE(status);
+        is_unmounted = true;
+      },
+      [](const char* path, int flags) {
+        usleep(200'000);
+        return umount2(path, flags);
+      });
+  EXPECT_FALSE(is_unmounted);
+  EXPECT_TRUE(IsMounted(rootfs_));
+  ASSERT_TRUE(RunUntil([&] { return is_unmounted; }));
+  EXPECT_GE(served_meanwhile, 5);
+  EXPECT_FALSE(IsMounted(rootfs_));
+}
+
 TEST_F(RootfsTest, FortyLayersWithLongPathsAreMounted) {
   char before[4096], after[4096];
   ASSERT_NE(getcwd(before, sizeof before), nullptr);

@@ -47,7 +47,7 @@ void StreamCopier::Start() { WaitForSource(); }
 void StreamCopier::FinishWhenEmpty() {
   finish_when_empty_ = true;
   // A full sink continues by itself when it has room, and the end is noticed then.
-  if (source_.fd.is_open() && !waits_for_sink_) Pump();
+  if (source_.fd.is_open() && !waits_for_sink_ && pump_token_ == nullptr) Pump();
 }
 
 void StreamCopier::Close() {
@@ -186,9 +186,11 @@ void StreamCopier::WaitForSource() {
 // spin.
 void StreamCopier::WaitForSink() {
   if (waits_for_source_) StopWaiting();
-  if (waits_for_sink_) return;
+  if (waits_for_sink_ || pump_token_ != nullptr) return;
   const uint32_t events = sink_.is_terminal ? EPOLLOUT | EPOLLET : EPOLLOUT;
   const auto status = loop_.Watch(sink_.fd.get(), events, [this](uint32_t) { Pump(); });
+  // A regular file cannot be watched (epoll_ctl(2), EPERM), and it always takes more or fails.
+  if (!status && status.error().os_errno() == EPERM) return PumpSoon();
   if (!status) {
     base::LogError("cannot watch stdio sink", {{"error", status.error().message()}});
     return;
@@ -196,7 +198,17 @@ void StreamCopier::WaitForSink() {
   waits_for_sink_ = true;
 }
 
+void StreamCopier::PumpSoon() {
+  pump_token_ = std::make_shared<bool>();
+  loop_.Post([this, token = std::weak_ptr<bool>(pump_token_)] {
+    if (token.expired()) return;
+    pump_token_ = nullptr;
+    Pump();
+  });
+}
+
 void StreamCopier::StopWaiting() {
+  pump_token_ = nullptr;
   if (waits_for_source_) loop_.Unwatch(source_.fd.get());
   if (waits_for_sink_) loop_.Unwatch(sink_.fd.get());
   waits_for_source_ = false;

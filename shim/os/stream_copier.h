@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "lib/base/event_loop.h"
@@ -58,6 +59,7 @@ class StreamCopier {
   Step AfterEmptyRead(int read_errno);
   void WaitForSource();
   void WaitForSink();
+  void PumpSoon();
   void StopWaiting();
   void Finish();
 
@@ -71,6 +73,8 @@ class StreamCopier {
   bool finish_when_empty_ = false;
   bool waits_for_source_ = false;
   bool waits_for_sink_ = false;
+  // Set while a Pump is posted, which runs only if it is still there.
+  std::shared_ptr<bool> pump_token_;
 };
 
 }  // namespace bulwark::shim

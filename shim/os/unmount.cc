@@ -1,4 +1,8 @@
 #include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -7,6 +11,7 @@
 #include <utility>
 
 #include "lib/base/file_io.h"
+#include "lib/base/unique_fd.h"
 #include "shim/os/flat_file.h"
 #include "shim/os/rootfs.h"
 
@@ -16,12 +21,14 @@ namespace {
 using base::Error;
 using base::Result;
 using base::Status;
+using base::UniqueFd;
 
 constexpr int kAttemptsMax = 10;
 constexpr int kRetryMs = 50;
 constexpr int kStackedMax = 1024;  // mounts on top of each other at one place
 constexpr size_t kMountInfoBytesMax = 32 * 1024 * 1024;
 constexpr unsigned int kMicrosPerMilli = 1000;
+constexpr size_t kStackBytes = 128 * 1024;
 
 // proc(5), /proc/PID/mountinfo: blanks and backslashes of a path are written as three octal digits.
 std::string DecodeOctal(std::string_view text) {
@@ -57,9 +64,9 @@ Result<std::vector<std::string>> MountsBelow(const std::string& rootfs) {
 enum class Outcome { kGone, kBusy };
 
 // Takes away everything mounted at `path`.
-Result<Outcome> UnmountAt(const std::string& path, int flags) {
+Result<Outcome> UnmountAt(const std::string& path, int flags, UnmountCall unmount) {
   for (int i = 0; i < kStackedMax; ++i) {
-    if (umount2(path.c_str(), flags | UMOUNT_NOFOLLOW) == 0) continue;
+    if (unmount(path.c_str(), flags | UMOUNT_NOFOLLOW) == 0) continue;
     if (errno == EINVAL || errno == ENOENT || errno == ENOTDIR) return Outcome::kGone;
     if (errno == EBUSY) return Outcome::kBusy;
     return Error::FromErrno("unmount {}", path);
@@ -67,11 +74,11 @@ Result<Outcome> UnmountAt(const std::string& path, int flags) {
   return Outcome::kBusy;
 }
 
-Result<Outcome> UnmountBelow(const std::string& rootfs, int flags) {
+Result<Outcome> UnmountBelow(const std::string& rootfs, int flags, UnmountCall unmount) {
   ASSIGN_OR_RETURN(const auto below, MountsBelow(rootfs));
   Outcome all = Outcome::kGone;
   for (auto it = below.rbegin(); it != below.rend(); ++it) {
-    ASSIGN_OR_RETURN(const Outcome outcome, UnmountAt(*it, flags));
+    ASSIGN_OR_RETURN(const Outcome outcome, UnmountAt(*it, flags, unmount));
     if (outcome == Outcome::kBusy) all = Outcome::kBusy;
   }
   return all;
@@ -86,12 +93,12 @@ bool MayHaveMountsBelow(const std::string& rootfs) {
   return names.error().code() == base::Code::kResourceExhausted;
 }
 
-Result<Outcome> UnmountTree(const std::string& rootfs, int flags) {
-  ASSIGN_OR_RETURN(Outcome outcome, UnmountAt(rootfs, flags));
+Result<Outcome> UnmountTree(const std::string& rootfs, int flags, UnmountCall unmount) {
+  ASSIGN_OR_RETURN(Outcome outcome, UnmountAt(rootfs, flags, unmount));
   if (outcome == Outcome::kBusy || MayHaveMountsBelow(rootfs)) {
-    ASSIGN_OR_RETURN(const Outcome below, UnmountBelow(rootfs, flags));
+    ASSIGN_OR_RETURN(const Outcome below, UnmountBelow(rootfs, flags, unmount));
     if (outcome == Outcome::kBusy) {
-      ASSIGN_OR_RETURN(outcome, UnmountAt(rootfs, flags));
+      ASSIGN_OR_RETURN(outcome, UnmountAt(rootfs, flags, unmount));
     }
     if (below == Outcome::kBusy) outcome = Outcome::kBusy;
   }
@@ -99,37 +106,95 @@ Result<Outcome> UnmountTree(const std::string& rootfs, int flags) {
 }
 
 // One attempt; the last one detaches lazily. True when there is nothing left to do.
-Result<bool> Attempt(const std::string& rootfs, int attempt) {
+Result<bool> Attempt(const std::string& rootfs, int attempt, UnmountCall unmount) {
   ASSIGN_OR_RETURN(const Outcome outcome,
-                   UnmountTree(rootfs, attempt == kAttemptsMax ? MNT_DETACH : 0));
+                   UnmountTree(rootfs, attempt == kAttemptsMax ? MNT_DETACH : 0, unmount));
   return outcome == Outcome::kGone || attempt == kAttemptsMax;
 }
 
 struct Unmounting {
   std::string rootfs;
   std::function<void(Status)> done;
+  UnmountCall unmount = nullptr;
   int attempt = 0;
 };
 
-void Continue(base::EventLoop& loop, const std::shared_ptr<Unmounting>& state) {
-  auto finished = Attempt(state->rootfs, state->attempt++);
+// One attempt on a thread of its own. The thread has a share of this and of nothing else: a loop
+// that ends meanwhile does not wait for it, and it does not touch the loop.
+struct Job {
+  std::string rootfs;
+  UnmountCall unmount = nullptr;
+  int attempt = 0;
+  UniqueFd ended;  // eventfd, which orders `outcome` as well
+  Result<bool> outcome = false;
+};
+
+void* RunJob(void* argument) {
+  const std::unique_ptr<std::shared_ptr<Job>> job(static_cast<std::shared_ptr<Job>*>(argument));
+  (*job)->outcome = Attempt((*job)->rootfs, (*job)->attempt, (*job)->unmount);
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t put = write((*job)->ended.get(), &one, sizeof one);
+  return nullptr;
+}
+
+// False if there is no thread to be had. It inherits our signal mask, so it takes no signals.
+bool StartThread(const std::shared_ptr<Job>& job) {
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return false;
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  auto argument = std::make_unique<std::shared_ptr<Job>>(job);
+  pthread_t thread;
+  const int failure = pthread_create(&thread, &attributes, RunJob, argument.get());
+  pthread_attr_destroy(&attributes);
+  if (failure != 0) return false;
+  argument.release();  // NOLINT(bugprone-unused-return-value): the thread's
+  return true;
+}
+
+void Continue(base::EventLoop& loop, const std::shared_ptr<Unmounting>& state);
+
+void OnAttempt(base::EventLoop& loop, const std::shared_ptr<Unmounting>& state,
+               Result<bool> finished) {
   if (!finished) return state->done(std::move(finished).error());
   if (*finished) return state->done(base::OkStatus());
   loop.AddTimer(kRetryMs, [&loop, state] { Continue(loop, state); });
 }
 
+void Continue(base::EventLoop& loop, const std::shared_ptr<Unmounting>& state) {
+  auto job = std::make_shared<Job>();
+  job->rootfs = state->rootfs;
+  job->unmount = state->unmount;
+  job->attempt = state->attempt++;
+  job->ended.Reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  const int fd = job->ended.get();
+  const bool is_watched = job->ended.is_open() && loop.Watch(fd, EPOLLIN, [&loop, state, job](
+                                                                              uint32_t) {
+    uint64_t count = 0;
+    if (read(job->ended.get(), &count, sizeof count) != sizeof count) return;
+    loop.Unwatch(job->ended.get());
+    OnAttempt(loop, state, std::move(job->outcome));
+  });
+  if (is_watched && StartThread(job)) return;
+  // Out of descriptors or threads: better late than not at all.
+  if (is_watched) loop.Unwatch(fd);
+  OnAttempt(loop, state, Attempt(job->rootfs, job->attempt, job->unmount));
+}
+
 }  // namespace
 
-void UnmountRootfs(base::EventLoop& loop, std::string rootfs, std::function<void(Status)> done) {
+void UnmountRootfs(base::EventLoop& loop, std::string rootfs, std::function<void(Status)> done,
+                   UnmountCall unmount) {
   auto state = std::make_shared<Unmounting>();
   state->rootfs = std::move(rootfs);
   state->done = std::move(done);
+  state->unmount = unmount;
   Continue(loop, state);
 }
 
 Status UnmountRootfsBlocking(const std::string& rootfs) {
   for (int attempt = 0;; ++attempt) {
-    ASSIGN_OR_RETURN(const bool is_finished, Attempt(rootfs, attempt));
+    ASSIGN_OR_RETURN(const bool is_finished, Attempt(rootfs, attempt, umount2));
     if (is_finished) return base::OkStatus();
     usleep(kRetryMs * kMicrosPerMilli);
   }
