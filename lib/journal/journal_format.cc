@@ -1,5 +1,8 @@
 #include "lib/journal/journal_format.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #include <array>
 #include <utility>
 
@@ -37,6 +40,28 @@ uint32_t Checksum(uint32_t length, std::string_view payload) {
   std::string length_bytes;
   AppendLittleEndian(length, length_bytes);
   return Crc32c(payload, Crc32c(length_bytes));
+}
+
+// Whether `rest`, where no good record begins, is what a writer leaves that dies while it appends
+// one record: too short for the length that it begins with, and with no whole record further on,
+// which would mean that it is the length that is damaged.
+bool IsBeginningOfARecord(std::string_view rest) {
+  if (rest.size() < kRecordHeaderBytes) return true;
+  const auto header = DecodeRecordHeader(rest);
+  if (!header || rest.size() - kRecordHeaderBytes >= header->length) return false;
+  // Bytes that look like many record beginnings must not make the search quadratic.
+  constexpr size_t kSearchBytesMax = size_t{16} << 20;
+  size_t searched = 0;
+  for (size_t at = 1; at + kRecordHeaderBytes < rest.size(); ++at) {
+    const std::string_view candidate = rest.substr(at);
+    const auto found = DecodeRecordHeader(candidate);
+    if (!found || candidate.size() - kRecordHeaderBytes < found->length) continue;
+    searched += found->length;
+    if (searched > kSearchBytesMax) return false;
+    const std::string_view payload = candidate.substr(kRecordHeaderBytes, found->length);
+    if (DecodeRecordPayload(*found, payload)) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -118,6 +143,8 @@ base::Result<DecodedJournal> DecodeJournal(std::string_view bytes) {
     journal.valid_bytes += kRecordHeaderBytes + header->length;
   }
   journal.torn_bytes = bytes.size() - journal.valid_bytes;
+  journal.is_damaged =
+      journal.torn_bytes > 0 && !IsBeginningOfARecord(bytes.substr(journal.valid_bytes));
   return journal;
 }
 
@@ -126,6 +153,21 @@ base::Result<DecodedJournal> ReadJournal(const std::string& path) {
   auto journal = DecodeJournal(bytes);
   if (!journal) return std::move(journal).error().Wrap("journal {}", path);
   return journal;
+}
+
+base::Result<std::string> SetAside(const std::string& path) {
+  constexpr int kTriesMax = 100;
+  for (int i = 1; i <= kTriesMax; ++i) {
+    std::string aside = i == 1 ? path + ".bad" : fmt::format("{}.bad.{}", path, i);
+    // link(2) refuses to replace, where rename(2) would.
+    if (link(path.c_str(), aside.c_str()) == 0) {
+      if (unlink(path.c_str()) != 0) return Error::FromErrno("remove {}", path);
+      return aside;
+    }
+    if (errno != EEXIST) return Error::FromErrno("set {} aside as {}", path, aside);
+  }
+  return Error::Make(Code::kResourceExhausted, "set {} aside: {} files were set aside already",
+                     path, kTriesMax);
 }
 
 }  // namespace bulwark::journal

@@ -53,6 +53,9 @@ struct DecodedJournal {
   std::vector<v1::LifecycleEvent> events;  // in file order
   size_t valid_bytes = 0;                  // up to the end of the last good record
   size_t torn_bytes = 0;                   // what follows it and could not be read
+  // What follows is not just the beginning of one record, which is what a writer that dies leaves:
+  // there may be whole records behind the damage, so the file must not be thrown away.
+  bool is_damaged = false;
 };
 // Decodes a whole file. A torn or damaged tail is no error: everything before it is returned.
 // kInvalidArgument if the file does not begin with the magic (a proper prefix of it is a torn,
@@ -61,5 +64,9 @@ base::Result<DecodedJournal> DecodeJournal(std::string_view bytes);
 
 // Reads and decodes a file; blocks. Also kNotFound and the errors of base::ReadFile.
 base::Result<DecodedJournal> ReadJournal(const std::string& path);
+
+// Renames a file that cannot be read whole to "<path>.bad", or "<path>.bad.2" and so on if that is
+// taken, so that nothing is lost and nothing is tried for ever. Returns the new path. Blocks.
+base::Result<std::string> SetAside(const std::string& path);
 
 }  // namespace bulwark::journal

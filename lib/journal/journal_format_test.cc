@@ -1,8 +1,10 @@
 #include "lib/journal/journal_format.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <fstream>
+#include <iterator>
 
 namespace bulwark::journal {
 namespace {
@@ -50,6 +52,40 @@ TEST(JournalFormat, EveryCutLosesAtMostTheRecordItFellInto) {
     EXPECT_EQ(journal->events.size(), expected) << length;
     EXPECT_EQ(journal->valid_bytes + journal->torn_bytes, length);
   }
+}
+
+TEST(JournalFormat, APartialLastRecordIsNoDamage) {
+  const std::string whole = File(3);
+  for (size_t length = File(2).size(); length < whole.size(); ++length) {
+    EXPECT_FALSE(DecodeJournal(std::string_view(whole).substr(0, length))->is_damaged) << length;
+  }
+}
+
+TEST(JournalFormat, ABadRecordWithWholeOnesBehindItIsDamage) {
+  const std::string whole = File(4);
+  // Length bytes included: a length that points behind the end hides whole records too.
+  for (size_t at = File(1).size(); at < File(2).size(); ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string damaged = whole;
+      damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
+      const auto journal = DecodeJournal(damaged);
+      ASSERT_TRUE(journal);
+      EXPECT_EQ(journal->events.size(), 1u);
+      EXPECT_TRUE(journal->is_damaged) << at << " bit " << bit;
+    }
+  }
+}
+
+TEST(JournalFormat, SettingAsideReplacesNothing) {
+  const std::string path = testing::TempDir() + "journal_set_aside.journal";
+  for (const char* suffix : {".bad", ".bad.2"}) unlink((path + suffix).c_str());
+  std::ofstream(path) << "first";
+  EXPECT_EQ(SetAside(path).value(), path + ".bad");
+  std::ofstream(path) << "second";
+  EXPECT_EQ(SetAside(path).value(), path + ".bad.2");
+  std::ifstream first(path + ".bad");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(first), {}), "first");
+  EXPECT_FALSE(SetAside(path));
 }
 
 TEST(JournalFormat, AnyFlippedBitInARecordEndsTheReading) {

@@ -295,6 +295,17 @@ void RuntimeSpec::SetReadonlyPaths(const std::vector<std::string>& paths) {
   Member("linux")["readonlyPaths"] = paths;
 }
 
+void RuntimeSpec::PrependDenyAllDevices() {
+  Json& resources = Member("linux")["resources"];
+  if (!resources.is_object()) resources = Json::object();
+  Json& devices = resources["devices"];
+  if (!devices.is_array()) devices = Json::array();
+  Json rule = Json::object();
+  rule["allow"] = false;
+  rule["access"] = "rwm";
+  devices.insert(devices.begin(), std::move(rule));
+}
+
 void RuntimeSpec::RemoveAnnotation(const std::string& key) { Member("annotations").erase(key); }
 
 base::Status RuntimeSpec::SetSeccompJson(std::string_view json) {

@@ -113,7 +113,7 @@ class RuntimeSpec {
   base::Result<std::vector<DeviceRule>> DeviceRules() const;
   base::Result<std::vector<std::string>> MaskedPaths() const;
   base::Result<std::vector<std::string>> ReadonlyPaths() const;
-  bool HasHooks() const;
+  bool HasHooks() const;  // of any stage, whatever its name
   // JSON text of linux.seccomp; absent if there is none.
   std::optional<std::string> SeccompJson() const;
   JsonValue root() const { return document_.root(); }
@@ -121,6 +121,8 @@ class RuntimeSpec {
   void SetRootReadonly(bool value);
   void SetMaskedPaths(const std::vector<std::string>& paths);
   void SetReadonlyPaths(const std::vector<std::string>& paths);
+  // Puts a rule that denies every access to every device before the others.
+  void PrependDenyAllDevices();
   void RemoveAnnotation(const std::string& key);
   // kInvalidArgument if the text is no JSON object.
   base::Status SetSeccompJson(std::string_view json);

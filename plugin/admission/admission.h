@@ -9,6 +9,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "plugin/admission/container_store.h"
 #include "plugin/admission/counters.h"
@@ -21,17 +23,24 @@
 
 namespace bulwark::admission {
 
+// Files that no container may get a mount of unless its rule has allowPrivileged: ours and containerd's sockets.
+struct OwnPaths {
+  std::vector<std::string> protected_paths;    // absolute: these, what lies below, and what holds them
+  std::vector<std::string> unprotected_paths;  // what lies below these all the same
+};
+
 class Admission {
  public:
-  struct Dependencies {  // none is owned; all outlive this
+  struct Dependencies {  // no reference is owned; all outlive this
     policy::PolicyStore& policies;
     IdentityResolver& resolver;
     ImageJudge& judge;
     const ProfileSource& profiles;
     ContainerStore& containers;
     audit::Recorder& recorder;
+    OwnPaths own_paths;
   };
-  explicit Admission(Dependencies dependencies) : dependencies_(dependencies) {}
+  explicit Admission(Dependencies dependencies) : dependencies_(std::move(dependencies)) {}
 
   Answer AdmitCreate(const CreateRequest& request);
   Answer AdmitExec(const ExecRequest& request);
@@ -39,6 +48,13 @@ class Admission {
   Counters CountersNow() const { return counters_.Now(); }
 
  private:
+  // Fill in `container` as far as it is known, and replace `spec` by the hardened one.
+  policy::Decision DecideCreate(const policy::PolicySet& policies, const CreateRequest& request,
+                                AdmittedContainer& container, std::string& spec);
+  policy::Decision DecideExec(const policy::PolicySet& policies, const ExecRequest& request,
+                              const base::Result<AdmittedContainer>& known, std::string& spec,
+                              v1::AuditRecord& record);
+
   // Puts the decision into words and on record; an answer that could not be recorded becomes a deny.
   Answer Conclude(policy::Decision decision, AdmittedContainer container, std::string effective_spec,
                   v1::AuditRecord record_base);

@@ -1,6 +1,7 @@
 #include "plugin/admission/container_store.h"
 
 #include <sqlite3.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -13,6 +14,7 @@ namespace {
 using base::Code;
 using base::Error;
 
+constexpr int kVersion = 1;  // user_version of the database; 0 is a new one
 constexpr char kSchema[] = R"sql(
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
@@ -28,7 +30,7 @@ PRAGMA user_version = 1;
 constexpr char kPut[] =
     "INSERT OR REPLACE INTO containers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 constexpr char kGet[] = "SELECT * FROM containers WHERE ns = ?1 AND id = ?2";
-constexpr char kRemove[] = "DELETE FROM containers WHERE ns = ?1 AND id = ?2";
+constexpr char kRemove[] = "DELETE FROM containers WHERE ns = ?1 AND id = ?2 AND (?3 = '' OR decision_id = ?3)";
 
 // The columns in table order, as pointers to members of one container.
 std::array<std::string*, 13> Columns(AdmittedContainer& container) {
@@ -58,6 +60,42 @@ base::Result<Statement> Prepare(sqlite3* database, const char* sql) {
   return Statement(raw);
 }
 
+// Why the database cannot be used, with a next step only where it is the file's fault.
+Error OpenError(sqlite3* database, const std::string& path) {
+  const char* reason = sqlite3_errmsg(database);
+  switch (sqlite3_errcode(database) & 0xff) {
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+      return Error::Make(Code::kDataLoss, "{} is not a state database, or is damaged ({}): move it away and restart",
+                         path, reason);
+    case SQLITE_FULL:
+      return Error::Make(Code::kResourceExhausted, "open state database {}: no space left ({})", path, reason);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return Error::Make(Code::kUnavailable, "open state database {}: another process has it locked ({})", path, reason);
+    default:
+      return Error::Make(Code::kInternal, "open state database {}: {}", path, reason);
+  }
+}
+
+// Before anything is written: a newer version may keep in it what this one would destroy.
+base::Status CheckVersion(sqlite3* database, const std::string& path) {
+  int version = 0;
+  const auto read = [](void* out, int, char** values, char**) {
+    *static_cast<int*>(out) = values[0] == nullptr ? 0 : atoi(values[0]);
+    return 0;
+  };
+  if (sqlite3_exec(database, "PRAGMA user_version", read, &version, nullptr) != SQLITE_OK) {
+    return OpenError(database, path);
+  }
+  if (version < 0 || version > kVersion) {
+    return Error::Make(Code::kFailedPrecondition,
+                       "state database {} has version {}, this bulwarkd knows up to {}: install the release that wrote it",
+                       path, version, kVersion);
+  }
+  return base::OkStatus();
+}
+
 void BindText(const Statement& statement, int index, const std::string& value) {
   sqlite3_bind_text(statement.get(), index, value.data(), static_cast<int>(value.size()), SQLITE_TRANSIENT);
 }
@@ -69,13 +107,11 @@ base::Result<std::unique_ptr<ContainerStore>> ContainerStore::Open(const std::st
   const int opened = sqlite3_open_v2(path.c_str(), &raw,
                                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, nullptr);
   std::unique_ptr<ContainerStore> store(new ContainerStore(raw));
-  if (opened != SQLITE_OK) return SqliteError(raw, fmt::format("open state database {}", path));
+  if (opened != SQLITE_OK) return OpenError(raw, path);
   if (chmod(path.c_str(), 0600) != 0) return Error::FromErrno("restrict state database {}", path);
   sqlite3_busy_timeout(raw, 2000);
-  if (sqlite3_exec(raw, kSchema, nullptr, nullptr, nullptr) != SQLITE_OK) {
-    return Error::Make(Code::kDataLoss, "{} is not a state database of this version ({}): move it away and restart",
-                       path, sqlite3_errmsg(raw));
-  }
+  RETURN_IF_ERROR(CheckVersion(raw, path));
+  if (sqlite3_exec(raw, kSchema, nullptr, nullptr, nullptr) != SQLITE_OK) return OpenError(raw, path);
   return store;
 }
 
@@ -114,11 +150,13 @@ base::Result<AdmittedContainer> ContainerStore::Get(const std::string& container
   return container;
 }
 
-base::Status ContainerStore::Remove(const std::string& containerd_namespace, const std::string& id) {
+base::Status ContainerStore::Remove(const std::string& containerd_namespace, const std::string& id,
+                                    const std::string& decision_id) {
   const std::lock_guard lock(mutex_);
   ASSIGN_OR_RETURN(const Statement statement, Prepare(database_, kRemove));
   BindText(statement, 1, containerd_namespace);
   BindText(statement, 2, id);
+  BindText(statement, 3, decision_id);
   if (sqlite3_step(statement.get()) != SQLITE_DONE) {
     return SqliteError(database_, fmt::format("forget container {}", id));
   }

@@ -31,14 +31,18 @@ struct AdmittedContainer {
 
 class ContainerStore {
  public:
-  // Creates the database at `path` (mode 0600) or migrates it. kDataLoss if the file is not such a database.
+  // Creates the database at `path` (mode 0600) or migrates it. kDataLoss if the file is not such a database or is
+  // damaged; kFailedPrecondition if a newer bulwarkd wrote it, which is left as it is; kResourceExhausted (disk full),
+  // kUnavailable (locked by another process) and kInternal say nothing against the file.
   static base::Result<std::unique_ptr<ContainerStore>> Open(const std::string& path);
   ~ContainerStore();
 
   base::Status Put(const AdmittedContainer& container);
   // kNotFound if the container was never admitted or was deleted since.
   base::Result<AdmittedContainer> Get(const std::string& containerd_namespace, const std::string& id);
-  base::Status Remove(const std::string& containerd_namespace, const std::string& id);
+  // Forgets the container, but only the incarnation that `decision_id` admitted, unless that is empty: a container of
+  // the same name may have been admitted since. One that is not there is no error.
+  base::Status Remove(const std::string& containerd_namespace, const std::string& id, const std::string& decision_id);
 
  private:
   explicit ContainerStore(sqlite3* database) : database_(database) {}

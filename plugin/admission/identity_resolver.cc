@@ -9,6 +9,7 @@
 #include "lib/oci/digest.h"
 #include "lib/oci/image_reference.h"
 #include "lib/oci/manifest.h"
+#include "plugin/admission/mount_match.h"
 
 namespace bulwark::admission {
 namespace {
@@ -84,16 +85,6 @@ base::Result<FoundManifest> ChooseManifest(containerd::Client& client, const std
   if (first_found) return std::move(*first_found);
   if (first_error) return std::move(*first_error);
   return Error(Code::kNotFound, "the index lists no manifest that runs on this machine");
-}
-
-bool IsSameMount(const containerd::Mount& asked, const containerd::Mount& snapshot) {
-  if (asked.type != snapshot.type || asked.source != snapshot.source || asked.target != snapshot.target) return false;
-  // containerd's client adds an SELinux mount label of its own; everything else must be the snapshotter's.
-  std::vector<std::string> options;
-  for (const std::string& option : asked.options) {
-    if (!option.starts_with("context=")) options.push_back(option);
-  }
-  return options == snapshot.options;
 }
 
 std::string CanonicalOrEmpty(const std::string& name) {

@@ -1,5 +1,7 @@
 #include "plugin/admission/image_judge.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "plugin/policy/evaluator.h"
@@ -7,6 +9,17 @@
 #include "plugin/trust/scan_evaluator.h"
 
 namespace bulwark::admission {
+namespace {
+
+// Evidence that is there but cannot be read looks like none; say where to look.
+void HintAtProblems(size_t problems, policy::ReasonStep* step) {
+  const bool is_missing = step->code == policy::reason::kSignatureMissing || step->code == policy::reason::kScanMissing;
+  if (!is_missing || problems == 0) return;
+  step->detail += fmt::format(" ({} evidence {} could not be read: see bulwarkctl status)", problems,
+                              problems == 1 ? "file" : "files");
+}
+
+}  // namespace
 
 JudgedImage ImageJudge::Judge(const policy::PolicySet& policies, const oci::ImageIdentity& image,
                               const std::string& containerd_namespace, std::string_view kubernetes_namespace) {
@@ -18,6 +31,9 @@ JudgedImage ImageJudge::Judge(const policy::PolicySet& policies, const oci::Imag
     judged.steps.push_back(JudgeSignatures(*judged.rule->signatures, image, containerd_namespace));
   }
   if (judged.rule->scan) judged.steps.push_back(JudgeScan(*judged.rule->scan, image));
+  for (policy::ReasonStep& step : judged.steps) {
+    if (!step.satisfied) HintAtProblems(evidence_.problem_count(), &step);
+  }
   return judged;
 }
 

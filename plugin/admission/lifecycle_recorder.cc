@@ -1,10 +1,11 @@
 #include "plugin/admission/lifecycle_recorder.h"
 
-#include <algorithm>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
 
+#include "lib/base/logging.h"
 #include "plugin/admission/decision_record.h"
 
 namespace bulwark::admission {
@@ -68,7 +69,9 @@ v1::AuditRecord RecordOf(const v1::LifecycleEvent& event, ContainerStore& contai
   const bool failed = event.kind() == v1::CREATE_FAILED || event.kind() == v1::EXEC_FAILED ||
                       event.kind() == v1::SHIM_GONE;
   record.set_outcome(failed ? v1::ERROR : v1::OBSERVED);
-  if (auto known = containers.Get(event.containerd_namespace(), event.container_id())) {
+  // A late event may be about a container whose name has been given to another since.
+  const auto known = containers.Get(event.containerd_namespace(), event.container_id());
+  if (known && (event.decision_id().empty() || event.decision_id() == known->decision_id)) {
     FillContainer(*known, record.mutable_container());
     record.set_decision_id(known->decision_id);
   }
@@ -118,36 +121,82 @@ class Barrier {
 }  // namespace
 
 LifecycleRecorder::LifecycleRecorder(audit::Recorder& recorder, audit::SourceIndex& sources, ContainerStore& containers)
-    : recorder_(recorder), sources_(sources), containers_(containers) {}
+    : recorder_(recorder), sources_(sources), containers_(containers), thread_([this] { Run(); }) {}
 
-void LifecycleRecorder::Record(const std::vector<v1::LifecycleEvent>& events, Callback done) {
+LifecycleRecorder::~LifecycleRecorder() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  ready_.notify_all();
+  thread_.join();
+}
+
+void LifecycleRecorder::Post(std::function<void()> work) {
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(work));
+  }
+  ready_.notify_one();
+}
+
+void LifecycleRecorder::Run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    ready_.wait(lock, [this] { return ending_ || !queue_.empty(); });
+    if (queue_.empty()) return;
+    const std::function<void()> work = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    work();
+    lock.lock();
+  }
+}
+
+void LifecycleRecorder::Record(std::vector<v1::LifecycleEvent> events, Callback done) {
   if (auto checked = CheckEvents(events); !checked) {
     done(std::move(checked).error());
     return;
   }
-  const std::string& source = events.front().source_id();
-  const uint64_t seen = sources_.HighestSeen(source);
+  Post([this, events = std::move(events), done = std::move(done)]() mutable { Append(events, std::move(done)); });
+}
+
+void LifecycleRecorder::Append(const std::vector<v1::LifecycleEvent>& events, Callback done) {
   std::vector<const v1::LifecycleEvent*> fresh;
   for (const v1::LifecycleEvent& event : events) {
-    if (event.source_seq() > seen) fresh.push_back(&event);
+    if (!sources_.IsDurable(event.source_id(), event.source_seq())) fresh.push_back(&event);
   }
   const uint64_t highest = events.back().source_seq();
   if (fresh.empty()) {
     done(highest);
     return;
   }
-  auto barrier = std::make_shared<Barrier>(fresh.size(), highest, std::move(done));
+  const auto barrier = std::make_shared<Barrier>(fresh.size(), highest, std::move(done));
   for (const v1::LifecycleEvent* event : fresh) {
-    v1::AuditRecord record = RecordOf(*event, containers_);
-    const bool deleted = event->kind() == v1::CONTAINER_DELETED || event->kind() == v1::CREATE_FAILED;
-    recorder_.Append(std::move(record), audit::Lane::kWayDown,
-                     [this, barrier, source, seq = event->source_seq(), deleted, ns = event->containerd_namespace(),
-                      id = event->container_id()](const base::Result<audit::Receipt>& receipt) {
-                       if (receipt) sources_.Remember(source, seq);
-                       if (receipt && deleted) static_cast<void>(containers_.Remove(ns, id));
-                       barrier->Finish(receipt);
-                     });
+    AppendOne(*event, [barrier](const base::Result<audit::Receipt>& receipt) { barrier->Finish(receipt); });
   }
+}
+
+void LifecycleRecorder::AppendOne(const v1::LifecycleEvent& event,
+                                  std::function<void(const base::Result<audit::Receipt>&)> finish) {
+  v1::AuditRecord record = RecordOf(event, containers_);
+  std::function<void()> forget;
+  if (event.kind() == v1::CONTAINER_DELETED || event.kind() == v1::CREATE_FAILED) {
+    // By the decision that was known when the event came in, which guards what is admitted under this name after it.
+    forget = [this, ns = event.containerd_namespace(), id = event.container_id(), decision = record.decision_id()] {
+      if (auto removed = containers_.Remove(ns, id, decision); !removed) {
+        base::LogWarn("a deleted container could not be forgotten",
+                      {{"container_id", id}, {"error", removed.error().message()}});
+      }
+    };
+  }
+  recorder_.Append(std::move(record), audit::Lane::kWayDown,
+                   [this, finish = std::move(finish), forget = std::move(forget), source = event.source_id(),
+                    seq = event.source_seq()](const base::Result<audit::Receipt>& receipt) {
+                     if (receipt) sources_.Remember(source, seq);
+                     if (receipt && forget) Post(forget);
+                     finish(receipt);
+                   });
 }
 
 }  // namespace bulwark::admission

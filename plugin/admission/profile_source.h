@@ -16,11 +16,22 @@ class ProfileSource {
  public:
   explicit ProfileSource(std::vector<std::string> directories) : directories_(std::move(directories)) {}
 
-  // Reads the directories; on an error the last good store stays.
+  // Reads the directories; if one cannot be read, the last good store stays. kFailedPrecondition if files are broken,
+  // with "path: error; path: error": the others are in force then, and the last good profile of each broken one's name.
+  // One reload at a time.
   base::Status Reload() {
-    ASSIGN_OR_RETURN(profiles::ProfileStore store, profiles::ProfileStore::Load(directories_));
-    const std::lock_guard lock(mutex_);
-    current_ = std::make_shared<const profiles::ProfileStore>(std::move(store));
+    const auto previous = Current();
+    ASSIGN_OR_RETURN(profiles::ProfileStore store, profiles::ProfileStore::Load(directories_, previous.get()));
+    std::string broken;
+    for (const profiles::StoredProfile& profile : store.List()) {
+      if (profile.error.empty()) continue;
+      broken += fmt::format("{}{}: {}", broken.empty() ? "" : "; ", profile.error_path, profile.error);
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      current_ = std::make_shared<const profiles::ProfileStore>(std::move(store));
+    }
+    if (!broken.empty()) return base::Error(base::Code::kFailedPrecondition, std::move(broken));
     return base::OkStatus();
   }
 

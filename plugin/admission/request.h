@@ -13,6 +13,7 @@ namespace bulwark::admission {
 struct CreateRequest {
   std::string containerd_namespace;
   std::string container_id;
+  std::string bundle;                        // absolute
   std::string runtime_spec;                  // config.json, as containerd wrote it
   std::vector<containerd::Mount> rootfs;     // as in the Create request
   std::string checkpoint;

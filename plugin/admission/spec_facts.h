@@ -28,7 +28,8 @@ struct ProcessFacts {
   uint32_t gid = 0;
 };
 
-// kInvalidArgument for a spec that is malformed, has duplicate keys, or keys that Go and we would read differently.
+// kInvalidArgument for a spec that is malformed, has duplicate keys, keys that Go and we would read differently, or user
+// and group ids beyond 32 bits.
 base::Result<SpecFacts> ReadSpecFacts(std::string_view runtime_spec);
 base::Result<ProcessFacts> ReadProcessFacts(std::string_view process_spec);
 

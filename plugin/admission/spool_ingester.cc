@@ -1,11 +1,12 @@
 #include "plugin/admission/spool_ingester.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,14 @@ namespace {
 constexpr size_t kJournalsMax = 100'000;
 constexpr size_t kEventsPerReport = 256;
 constexpr std::string_view kSuffix = ".journal";
+
+using EventKey = std::pair<std::string_view, uint64_t>;
+
+EventKey KeyOf(const v1::LifecycleEvent& event) { return {event.source_id(), event.source_seq()}; }
+
+bool ComesBefore(const v1::LifecycleEvent& a, const v1::LifecycleEvent& b) { return KeyOf(a) < KeyOf(b); }
+
+bool IsSameEvent(const v1::LifecycleEvent& a, const v1::LifecycleEvent& b) { return KeyOf(a) == KeyOf(b); }
 
 }  // namespace
 
@@ -56,12 +65,9 @@ base::Result<size_t> SpoolIngester::IngestOnce() {
     auto events = IngestFile(path);
     if (events) {
       taken += *events;
-    } else if (events.error().code() == base::Code::kInvalidArgument) {
-      base::LogError("a spooled journal cannot be read and was set aside",
-                     {{"path", path + ".bad"}, {"error", events.error().message()}});
-      rename(path.c_str(), (path + ".bad").c_str());
     } else {
-      return std::move(events).error();
+      base::LogError("a spooled journal was not taken in and stays for the next pass",
+                     {{"path", path}, {"error", events.error().message()}});
     }
   }
   if (taken > 0) base::LogInfo("spooled events recorded", {{"events", std::to_string(taken)}});
@@ -69,13 +75,38 @@ base::Result<size_t> SpoolIngester::IngestOnce() {
 }
 
 base::Result<size_t> SpoolIngester::IngestFile(const std::string& path) {
-  ASSIGN_OR_RETURN(const journal::DecodedJournal journal, journal::ReadJournal(path));
-  RETURN_IF_ERROR(RecordAll(journal.events));
+  auto read = journal::ReadJournal(path);
+  if (!read) {
+    const base::Code code = read.error().code();
+    if (code != base::Code::kInvalidArgument && code != base::Code::kResourceExhausted) return std::move(read).error();
+    SetAside(path, read.error().message());
+    return 0;
+  }
+  journal::DecodedJournal journal = std::move(read).value();
+  // A journal that was extended by an older one is out of order, which a report may not be.
+  std::stable_sort(journal.events.begin(), journal.events.end(), ComesBefore);
+  journal.events.erase(std::unique(journal.events.begin(), journal.events.end(), IsSameEvent), journal.events.end());
+  if (auto recorded = RecordAll(journal.events); !recorded) {
+    if (recorded.error().code() != base::Code::kInvalidArgument) return std::move(recorded).error();
+    SetAside(path, recorded.error().message());
+    return 0;
+  }
+  if (journal.is_damaged) {
+    SetAside(path, fmt::format("damaged at byte {}, {} bytes are left", journal.valid_bytes, journal.torn_bytes));
+    return journal.events.size();
+  }
   if (journal.torn_bytes > 0) {
     base::LogWarn("a spooled journal ends torn", {{"path", path}, {"bytes", std::to_string(journal.torn_bytes)}});
   }
   if (unlink(path.c_str()) != 0) return base::Error::FromErrno("remove {}", path);
   return journal.events.size();
+}
+
+void SpoolIngester::SetAside(const std::string& path, std::string_view why) {
+  auto aside = journal::SetAside(path);
+  base::LogError("a spooled journal cannot be read whole and was set aside",
+                 {{"path", aside ? *aside : path}, {"error", why}});
+  if (!aside) base::LogError("setting a journal aside failed", {{"error", aside.error().message()}});
 }
 
 base::Status SpoolIngester::RecordAll(const std::vector<v1::LifecycleEvent>& events) {

@@ -15,6 +15,7 @@ namespace bulwark::api {
 namespace {
 
 constexpr int kMessageBytesMax = 4 << 20;
+constexpr int64_t kAcceptPauseMs = 100;  // when no descriptors are left
 constexpr std::chrono::milliseconds kGrace(500);  // for streams that follow the log, when the daemon ends
 
 }  // namespace
@@ -36,7 +37,7 @@ base::Result<std::unique_ptr<ApiServer>> ApiServer::Start(const std::string& soc
   for (grpc::Service* service : services) builder.RegisterService(service);
   api->server_ = builder.BuildAndStart();
   if (!api->server_) return base::Error(base::Code::kInternal, "start the gRPC server");
-  RETURN_IF_ERROR(api->loop_->Watch(api->listener_.get(), EPOLLIN, [self = api.get()](uint32_t) { self->Accept(); }));
+  RETURN_IF_ERROR(api->WatchListener());
   api->thread_ = std::thread([self = api.get()] {
     if (auto status = self->loop_->Run(); !status) {
       base::LogError("the API's loop failed", {{"error", status.error().message()}});
@@ -54,9 +55,24 @@ ApiServer::~ApiServer() {
   if (listener_.is_open()) unlink(socket_path_.c_str());
 }
 
+base::Status ApiServer::WatchListener() {
+  return loop_->Watch(listener_.get(), EPOLLIN, [this](uint32_t) { Accept(); });
+}
+
+// The connection that could not be accepted keeps the listener readable: without a pause the loop would spin.
+void ApiServer::PauseAccepting() {
+  loop_->Unwatch(listener_.get());
+  loop_->AddTimer(kAcceptPauseMs, [this] {
+    if (!WatchListener()) PauseAccepting();
+  });
+}
+
 void ApiServer::Accept() {
   auto connection = base::AcceptUnix(listener_.get());
-  if (!connection) return;
+  if (!connection) {
+    if (connection.error().code() != base::Code::kUnavailable) PauseAccepting();
+    return;
+  }
   const auto peer = base::PeerOf(connection->get());
   if (!peer || !MayUseSockets(*peer)) {
     if (peer) RecordRefusedPeer(*recorder_, socket_path_, *peer);

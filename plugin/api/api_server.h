@@ -29,7 +29,9 @@ class ApiServer {
 
  private:
   ApiServer() = default;
+  base::Status WatchListener();
   void Accept();
+  void PauseAccepting();
 
   std::string socket_path_;
   audit::Recorder* recorder_ = nullptr;

@@ -16,6 +16,7 @@ using base::Code;
 using base::Error;
 
 constexpr std::string_view kService = "bulwark.v1.Gate";
+constexpr int64_t kFlushMs = 2000;  // at the end, for peers that do not read their answers
 
 // Parses a request of the one API version there is.
 template <typename Request>
@@ -44,6 +45,7 @@ admission::CreateRequest FromMessage(const v1::AdmitCreateRequest& message) {
   admission::CreateRequest request;
   request.containerd_namespace = message.containerd_namespace();
   request.container_id = message.container_id();
+  request.bundle = message.bundle();
   request.runtime_spec = message.runtime_spec();
   for (const auto& mount : message.rootfs()) {
     request.rootfs.push_back(
@@ -110,7 +112,10 @@ GateServer::~GateServer() {
     refusing.get_future().wait();
     workers_.reset();
     pending_reports_.WaitForNone();
-    loop_->Post([this] { server_->FlushThen([this] { loop_->Stop(); }); });
+    loop_->Post([this] {
+      loop_->AddTimer(kFlushMs, [this] { loop_->Stop(); });
+      server_->FlushThen([this] { loop_->Stop(); });
+    });
     thread_.join();
   }
   server_.reset();
@@ -168,9 +173,9 @@ void GateServer::Attach(const std::string& payload, const ttrpc::Responder& resp
 void GateServer::Report(const std::string& payload, const ttrpc::Responder& responder) {
   auto message = ParseRequest<v1::ReportRequest>(payload);
   if (!message) return responder.Reply(std::move(message).error());
-  const std::vector<v1::LifecycleEvent> events(message->events().begin(), message->events().end());
+  std::vector<v1::LifecycleEvent> events(message->events().begin(), message->events().end());
   pending_reports_.Add();
-  dependencies_.lifecycle.Record(events, [this, responder](base::Result<uint64_t> acknowledged) {
+  dependencies_.lifecycle.Record(std::move(events), [this, responder](base::Result<uint64_t> acknowledged) {
     loop_->Post([responder, acknowledged = std::move(acknowledged)] {
       if (!acknowledged) return responder.Reply(acknowledged.error());
       v1::ReportResponse response;

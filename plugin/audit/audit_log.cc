@@ -30,9 +30,6 @@ using base::OkStatus;
 using base::Result;
 using base::UniqueFd;
 
-constexpr uint64_t kSegmentBytesMin = 64 << 10;
-constexpr uint64_t kSegmentBytesMax = uint64_t{512} << 20;
-
 struct Pending {
   std::string encoded;
   Lane lane = Lane::kGate;
@@ -40,11 +37,8 @@ struct Pending {
 };
 
 base::Status CheckOptions(const AuditLogOptions& options) {
-  const auto is_sane = [](uint64_t bytes) {
-    return bytes >= kSegmentBytesMin && bytes <= kSegmentBytesMax && bytes % 4096 == 0;
-  };
-  if (!is_sane(options.segment_bytes) ||
-      (options.reserve_bytes != 0 && !is_sane(options.reserve_bytes))) {
+  if (!IsLogSegmentSize(options.segment_bytes) ||
+      (options.reserve_bytes != 0 && !IsLogSegmentSize(options.reserve_bytes))) {
     return Error(Code::kInvalidArgument,
                  "open audit log: segment and reserve sizes must be multiples of 4096 from 64 KiB "
                  "to 512 MiB");

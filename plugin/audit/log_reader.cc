@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "lib/base/file_io.h"
@@ -56,6 +57,9 @@ struct LogReader::Impl {
 
   Status Enter(const SegmentName& name);
   Result<bool> EnterNextSegment();
+  Result<std::optional<SegmentName>> SegmentBehind(const std::string& name) const;
+  Result<bool> Advance();
+  Status CheckEnd();
   Result<bool> LoadFrame();
   Result<std::optional<StoredRecord>> NextRecord();
   Result<std::optional<StoredRecord>> NextMatch();
@@ -210,12 +214,54 @@ Result<bool> LogReader::Impl::EnterNextSegment() {
   return false;
 }
 
-Result<std::optional<StoredRecord>> LogReader::Impl::NextRecord() {
-  while (next_in_frame == frame_records.size()) {
+// The segment that follows the one called `name` in the directory, if any.
+Result<std::optional<SegmentName>> LogReader::Impl::SegmentBehind(const std::string& name) const {
+  ASSIGN_OR_RETURN(const std::vector<SegmentName> segments, ListSegments(directory));
+  const auto current = ParseSegmentFileName(name);
+  for (const SegmentName& segment : segments) {
+    if (std::tie(segment.epoch_ordinal, segment.first_sequence) >
+        std::tie(current->epoch_ordinal, current->first_sequence)) {
+      return std::optional<SegmentName>(segment);
+    }
+  }
+  return std::optional<SegmentName>();
+}
+
+// Goes to the next frame, here or in the segments that continue this one; false at the end.
+Result<bool> LogReader::Impl::Advance() {
+  for (;;) {
     ASSIGN_OR_RETURN(const bool loaded, LoadFrame());
-    if (loaded) break;
+    if (loaded) return true;
     ASSIGN_OR_RETURN(const bool moved, EnterNextSegment());
-    if (!moved) return std::optional<StoredRecord>();
+    if (!moved) return false;
+  }
+}
+
+// No segment continues this one: then there must be none behind it either.
+Status LogReader::Impl::CheckEnd() {
+  if (live != nullptr && scanner->header().log_epoch == live->Status().log_epoch &&
+      next_sequence > live->Status().durable_sequence) {
+    return base::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::optional<SegmentName> behind, SegmentBehind(segment_name));
+  if (!behind) return base::OkStatus();
+  // The writer may have finished this segment and begun that one since we looked; what it wrote
+  // here was complete before that one came to be, so a second look is final.
+  ASSIGN_OR_RETURN(const bool advanced, Advance());
+  if (advanced) return base::OkStatus();
+  ASSIGN_OR_RETURN(const std::optional<SegmentName> still_behind, SegmentBehind(segment_name));
+  if (!still_behind) return base::OkStatus();
+  return Error::Make(Code::kDataLoss,
+                     "read audit log: {} ends at offset {} before sequence {}, and {} does not go "
+                     "on from there",
+                     segment_name, scanner->offset(), next_sequence, still_behind->file_name);
+}
+
+Result<std::optional<StoredRecord>> LogReader::Impl::NextRecord() {
+  if (next_in_frame == frame_records.size()) {
+    ASSIGN_OR_RETURN(const bool advanced, Advance());
+    if (!advanced) RETURN_IF_ERROR(CheckEnd());
+    if (next_in_frame == frame_records.size()) return std::optional<StoredRecord>();
   }
   const std::string& bytes = frame_records[next_in_frame++];
   StoredRecord stored;
@@ -240,6 +286,16 @@ Result<std::optional<StoredRecord>> LogReader::Impl::NextMatch() {
 }
 
 Result<std::optional<StoredRecord>> LogReader::Next() { return impl_->NextMatch(); }
+
+Result<bool> LogReader::SkipToNextSegment() {
+  std::string name = impl_->segment_name;
+  for (;;) {
+    ASSIGN_OR_RETURN(const std::optional<SegmentName> behind, impl_->SegmentBehind(name));
+    if (!behind) return false;
+    if (impl_->Enter(*behind)) return true;
+    name = behind->file_name;
+  }
+}
 
 Result<std::optional<StoredRecord>> LogReader::NextOrWait(int timeout_ms) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);

@@ -59,8 +59,13 @@ class LogReader {
   LogReader& operator=(const LogReader&) = delete;
 
   // The next matching record; nullopt at the present end. May be called again later. kDataLoss
-  // where the log is broken (message: segment, offset).
+  // where the log is broken (message: segment, offset), also where later segments exist but none
+  // goes on with the sequence.
   base::Result<std::optional<StoredRecord>> Next();
+
+  // Behind damage: leaves the current segment and goes on with the next one that can be opened,
+  // whatever it begins with. False if there is none.
+  base::Result<bool> SkipToNextSegment();
 
   // The same, but at the end waits up to `timeout_ms` for more: with a live log on its signal, else
   // by looking again every 100 ms. nullopt after the timeout.

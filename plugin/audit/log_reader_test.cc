@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "plugin/audit/segment_scanner.h"
 #include "plugin/audit/source_index.h"
 #include "plugin/audit/test_log.h"
 
@@ -148,29 +149,133 @@ TEST_F(LogReaderTest, BadRequestsAreRefused) {
   EXPECT_EQ(absent.error().code(), base::Code::kNotFound);
 }
 
+// Where the last whole frame of a segment begins.
+size_t LastFrameOffset(const std::string& directory, const std::string& path) {
+  auto scanner = SegmentScanner::Open(directory, path.substr(directory.size() + 1));
+  EXPECT_TRUE(scanner);
+  for (;;) {
+    const uint64_t offset = scanner->offset();
+    const auto frame = scanner->Next();
+    EXPECT_TRUE(frame);
+    if (!*frame) return 0;
+    const auto is_last = scanner->AtZeros();
+    if (is_last && *is_last) return static_cast<size_t>(offset);
+  }
+}
+
+void FlipByte(const std::string& path, size_t at) {
+  std::string bytes = ReadBytes(path);
+  ASSERT_LT(at, bytes.size());
+  bytes[at] = static_cast<char>(bytes[at] ^ 0x40);
+  WriteBytes(path, bytes);
+}
+
+// At least three segments, closed.
+class DamagedLogTest : public LogReaderTest {
+ protected:
+  void SetUp() override {
+    LogReaderTest::SetUp();
+    while (SegmentPaths(scratch_.path()).size() < 3) {
+      ASSERT_TRUE(log_->AppendDurable(Decision("more"), Lane::kGate));
+    }
+    ASSERT_TRUE(log_->Close());
+    segments_ = SegmentPaths(scratch_.path());
+  }
+
+  // What ends the reading of the whole log: nothing, or an error.
+  base::Status ReadToTheEnd() {
+    auto reader = LogReader::Open(scratch_.path(), {}, nullptr);
+    if (!reader) return std::move(reader).error();
+    for (;;) {
+      auto next = (*reader)->Next();
+      if (!next) return std::move(next).error();
+      if (!*next) return base::OkStatus();
+    }
+  }
+
+  std::vector<std::string> segments_;
+};
+
+TEST_F(DamagedLogTest, AWholeLogIsReadToItsEnd) { EXPECT_TRUE(ReadToTheEnd()); }
+
+TEST_F(DamagedLogTest, ADamagedLastFrameOfAnOlderSegmentIsDataLossNotTheEnd) {
+  FlipByte(segments_[0], LastFrameOffset(scratch_.path(), segments_[0]) + kFrameHeaderBytes + 9);
+  const auto status = ReadToTheEnd();
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code(), base::Code::kDataLoss);
+}
+
+TEST_F(DamagedLogTest, AMissingSegmentIsDataLossNotTheEnd) {
+  std::filesystem::remove(segments_[1]);
+  const auto status = ReadToTheEnd();
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code(), base::Code::kDataLoss);
+}
+
+TEST_F(DamagedLogTest, SourceIndexSkipsDamageInAnOlderSegment) {
+  FlipByte(segments_[0], 5000);
+  auto index = SourceIndex::Rebuild(scratch_.path());
+  ASSERT_TRUE(index) << index.error().message();
+  EXPECT_TRUE((*index)->IsDurable("shim-0", 498));  // in a later segment
+}
+
+TEST_F(DamagedLogTest, SourceIndexSkipsASegmentWhoseHeaderIsDamaged) {
+  FlipByte(segments_[1], 3);
+  auto index = SourceIndex::Rebuild(scratch_.path());
+  ASSERT_TRUE(index) << index.error().message();
+}
+
 TEST_F(LogReaderTest, SourceIndexIsRebuiltFromTheLog) {
   auto index = SourceIndex::Rebuild(scratch_.path());
   ASSERT_TRUE(index);
   EXPECT_EQ((*index)->size(), 3u);
-  EXPECT_EQ((*index)->HighestSeen("shim-0"), 498u);
-  EXPECT_EQ((*index)->HighestSeen("shim-1"), 499u);
-  EXPECT_EQ((*index)->HighestSeen("shim-9"), 0u);
+  EXPECT_TRUE((*index)->IsDurable("shim-0", 498));
+  EXPECT_TRUE((*index)->IsDurable("shim-1", 499));
+  EXPECT_FALSE((*index)->IsDurable("shim-1", 502));
+  EXPECT_FALSE((*index)->IsDurable("shim-9", 1));
   auto newest_only = SourceIndex::Rebuild(scratch_.path(), 1);
   ASSERT_TRUE(newest_only);
-  EXPECT_EQ((*newest_only)->HighestSeen("shim-1"), 499u);
+  EXPECT_TRUE((*newest_only)->IsDurable("shim-1", 499));
 }
 
-TEST(SourceIndex, KeepsTheHighestAndForgetsTheLeastUsed) {
+TEST(SourceIndex, KnowsEachNumberAndForgetsTheLeastUsedSource) {
   SourceIndex index(2);
   index.Remember("a", 5);
   index.Remember("a", 3);
-  EXPECT_EQ(index.HighestSeen("a"), 5u);
+  EXPECT_TRUE(index.IsDurable("a", 5));
+  EXPECT_TRUE(index.IsDurable("a", 3));
+  EXPECT_FALSE(index.IsDurable("a", 4));
   index.Remember("b", 1);
-  EXPECT_EQ(index.HighestSeen("a"), 5u);
+  EXPECT_TRUE(index.IsDurable("a", 5));
   index.Remember("c", 1);
   EXPECT_EQ(index.size(), 2u);
-  EXPECT_EQ(index.HighestSeen("b"), 0u);
-  EXPECT_EQ(index.HighestSeen("a"), 5u);
+  EXPECT_FALSE(index.IsDurable("b", 1));
+  EXPECT_TRUE(index.IsDurable("a", 5));
+}
+
+TEST(SourceIndex, ANumberThatWasSkippedIsNotDurableUntilItIs) {
+  SourceIndex index;
+  for (const uint64_t number : {2, 3, 7, 9, 8}) index.Remember("a", number);
+  EXPECT_FALSE(index.IsDurable("a", 1));
+  EXPECT_FALSE(index.IsDurable("a", 6));
+  index.Remember("a", 1);
+  index.Remember("a", 5);
+  index.Remember("a", 4);
+  index.Remember("a", 6);
+  for (uint64_t number = 1; number <= 9; ++number) {
+    EXPECT_TRUE(index.IsDurable("a", number)) << number;
+  }
+  EXPECT_FALSE(index.IsDurable("a", 10));
+}
+
+TEST(SourceIndex, ManyGapsForgetTheLowestAndInventNothing) {
+  SourceIndex index;
+  for (uint64_t number = 2; number <= 1000; number += 2) index.Remember("a", number);
+  EXPECT_FALSE(index.IsDurable("a", 2));
+  EXPECT_TRUE(index.IsDurable("a", 1000));
+  for (uint64_t number = 1; number <= 999; number += 2) {
+    EXPECT_FALSE(index.IsDurable("a", number)) << number;
+  }
 }
 
 TEST(SourceIndex, AbsentLogGivesAnEmptyIndex) {

@@ -57,7 +57,13 @@ size_t Utf8SequenceLength(std::string_view text) {
 
 bool IsClean(std::string_view text) {
   // Nearly all strings are plain ASCII.
-  if (std::all_of(text.begin(), text.end(), [](char c) { return c > 0; })) return true;
+  if (std::all_of(text.begin(), text.end(), [](char c) {
+        // Not c > 0: char is unsigned on some machines (aarch64).
+        const auto byte = static_cast<unsigned char>(c);
+        return byte != 0 && byte < 0x80;
+      })) {
+    return true;
+  }
   for (size_t at = 0; at < text.size();) {
     const size_t length = Utf8SequenceLength(text.substr(at));
     if (length == 0) return false;

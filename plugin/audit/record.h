@@ -18,6 +18,16 @@ inline constexpr uint32_t kRecordSchemaVersion = 1;
 // A stored record never exceeds this; BoundRecord() sheds detail until it fits.
 inline constexpr size_t kRecordBytesMax = 32 * 1024;
 
+// What segment and reserve sizes the log takes (a reserve of 0 means none). Here, and not with the
+// log's options, because the configuration refuses what the log would.
+inline constexpr uint64_t kLogSegmentBytesMin = uint64_t{64} << 10;
+inline constexpr uint64_t kLogSegmentBytesMax = uint64_t{512} << 20;
+inline constexpr uint64_t kLogSegmentBytesUnit = 4096;
+constexpr bool IsLogSegmentSize(uint64_t bytes) {
+  return bytes >= kLogSegmentBytesMin && bytes <= kLogSegmentBytesMax &&
+         bytes % kLogSegmentBytesUnit == 0;
+}
+
 using ChainHash = std::array<uint8_t, 32>;  // SHA-256
 
 // What a record is for decides what happens when the disk is full.

@@ -1,7 +1,9 @@
 #include "plugin/audit/source_index.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "lib/base/logging.h"
 #include "plugin/audit/log_reader.h"
 #include "plugin/audit/segment_directory.h"
 
@@ -12,12 +14,34 @@ using base::Result;
 
 SourceIndex::SourceIndex(size_t sources_max) : sources_max_(std::max<size_t>(sources_max, 1)) {}
 
-uint64_t SourceIndex::HighestSeen(const std::string& source_id) {
+bool SourceIndex::IsDurable(const std::string& source_id, uint64_t source_seq) {
   const std::lock_guard lock(mutex_);
   const auto found = by_id_.find(source_id);
-  if (found == by_id_.end()) return 0;
+  if (found == by_id_.end()) return false;
   by_use_.splice(by_use_.begin(), by_use_, found->second);
-  return found->second->highest;
+  const std::vector<Range>& ranges = found->second->ranges;
+  return std::any_of(ranges.rbegin(), ranges.rend(), [&](const Range& range) {
+    return range.first <= source_seq && source_seq <= range.last;
+  });
+}
+
+void SourceIndex::Insert(std::vector<Range>* ranges, uint64_t number) {
+  // The first range that ends at or behind the number, or just before it.
+  auto at = std::find_if(ranges->begin(), ranges->end(), [&](const Range& range) {
+    return range.last >= number || range.last + 1 == number;
+  });
+  if (at == ranges->end() || number + 1 < at->first) {
+    ranges->insert(at, {number, number});
+    if (ranges->size() > kRangesMax) ranges->erase(ranges->begin());
+    return;
+  }
+  at->first = std::min(at->first, number);
+  at->last = std::max(at->last, number);
+  const auto next = at + 1;
+  if (next != ranges->end() && at->last + 1 == next->first) {
+    at->last = next->last;
+    ranges->erase(next);
+  }
 }
 
 void SourceIndex::Remember(const std::string& source_id, uint64_t source_seq) {
@@ -25,12 +49,12 @@ void SourceIndex::Remember(const std::string& source_id, uint64_t source_seq) {
   const auto found = by_id_.find(source_id);
   if (found != by_id_.end()) {
     by_use_.splice(by_use_.begin(), by_use_, found->second);
-    found->second->highest = std::max(found->second->highest, source_seq);
+    Insert(&found->second->ranges, source_seq);
     return;
   }
   Entry entry;
   entry.source_id = source_id;
-  entry.highest = source_seq;
+  entry.ranges = {{source_seq, source_seq}};
   by_use_.push_front(std::move(entry));
   by_id_[source_id] = by_use_.begin();
   if (by_use_.size() > sources_max_) {
@@ -56,9 +80,16 @@ Result<std::unique_ptr<SourceIndex>> SourceIndex::Rebuild(const std::string& dir
   ASSIGN_OR_RETURN(const std::unique_ptr<LogReader> reader,
                    LogReader::OpenAtTail(directory, bytes_max));
   for (;;) {
-    ASSIGN_OR_RETURN(const std::optional<StoredRecord> stored, reader->Next());
-    if (!stored) return index;
-    const v1::AuditRecord& record = stored->record;
+    auto stored = reader->Next();
+    if (!stored) {
+      base::LogError("the audit log is damaged: events recorded there may be recorded again",
+                     {{"error", stored.error().message()}});
+      ASSIGN_OR_RETURN(const bool moved, reader->SkipToNextSegment());
+      if (!moved) return index;
+      continue;
+    }
+    if (!*stored) return index;
+    const v1::AuditRecord& record = (*stored)->record;
     if (!record.source_id().empty()) index->Remember(record.source_id(), record.source_seq());
   }
 }

@@ -1,6 +1,8 @@
-// Remembers, per shim process (source_id), the highest event number that is durable, so that an
-// event which a shim sends again after a lost answer is recorded once. Bounded: the least recently
-// used sources are forgotten first. Thread-safe; nothing blocks except Rebuild().
+// Remembers, per shim process (source_id), which event numbers are durable, so that an event which
+// a shim sends again is recorded once, and one that was refused while a later one was stored is
+// still recorded. Kept as ranges: normally one per source. Bounded: the least recently used sources,
+// and the lowest ranges of a source, are forgotten first, at the price of a record written twice;
+// never is something taken as durable that is not. Thread-safe; nothing blocks except Rebuild().
 #pragma once
 
 #include <stddef.h>
@@ -11,6 +13,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "lib/base/result.h"
 
@@ -19,6 +22,7 @@ namespace bulwark::audit {
 class SourceIndex {
  public:
   static constexpr size_t kSourcesMax = 16384;
+  static constexpr size_t kRangesMax = 64;  // per source
   // How much of the log's end Rebuild() reads. Shims resend what was not acknowledged, which is
   // recent.
   static constexpr uint64_t kRebuildBytesMax = uint64_t{64} << 20;
@@ -26,22 +30,26 @@ class SourceIndex {
   explicit SourceIndex(size_t sources_max = kSourcesMax);
 
   // An index of the log's last segments, up to `bytes_max` (at least one segment). An absent log
-  // gives an empty index.
+  // gives an empty index. A segment that is damaged is logged and left at the damage, and reading
+  // goes on with the next: an old damage must not keep the daemon from starting.
   static base::Result<std::unique_ptr<SourceIndex>> Rebuild(const std::string& directory,
                                                             uint64_t bytes_max = kRebuildBytesMax);
 
-  // Highest number remembered for the source; 0 if none.
-  uint64_t HighestSeen(const std::string& source_id);
-  // Call when the record with this source_id and source_seq is durable. Lower numbers than the
-  // highest are ignored.
+  bool IsDurable(const std::string& source_id, uint64_t source_seq);
+  // Call when the record with this source_id and source_seq is durable, in any order.
   void Remember(const std::string& source_id, uint64_t source_seq);
   size_t size() const;
 
  private:
+  struct Range {
+    uint64_t first = 0;
+    uint64_t last = 0;
+  };
   struct Entry {
     std::string source_id;
-    uint64_t highest = 0;
+    std::vector<Range> ranges;  // ascending, neither overlapping nor adjacent
   };
+  static void Insert(std::vector<Range>* ranges, uint64_t number);
 
   const size_t sources_max_;
   mutable std::mutex mutex_;

@@ -169,6 +169,38 @@ TEST_F(CommandLine, StatusShowsWhatIsWrong) {
   EXPECT_EQ(status["containerd_reachable"], false) << "members are there also when they are false";
 }
 
+TEST_F(CommandLine, StatusShowsEvidenceAndProfilesThatCannotBeRead) {
+  node_.status.set_evidence_problem_count(12);
+  v1::FileProblem* problem = node_.status.add_evidence_problems();
+  problem->set_path("/var/lib/bulwark/evidence/app.json");
+  problem->set_problem("not JSON \x1b[2J");
+  v1::FileProblem* profile = node_.status.add_profile_problems();
+  profile->set_path("/var/lib/bulwark/profiles/web.json");
+  profile->set_problem("no defaultAction");
+  const std::string table = Run({"status"}).output;
+  EXPECT_THAT(table, HasSubstr("12 cannot be read"));
+  EXPECT_THAT(table, HasSubstr("/var/lib/bulwark/evidence/app.json: not JSON"));
+  EXPECT_THAT(table, HasSubstr("and 11 more"));
+  EXPECT_THAT(table, HasSubstr("/var/lib/bulwark/profiles/web.json: no defaultAction"));
+  EXPECT_THAT(table, Not(HasSubstr("\x1b")));
+  const json status = json::parse(Run({"status", "-o", "json"}).output);
+  EXPECT_EQ(status["evidence_problem_count"], 12);
+  EXPECT_EQ(status["evidence_problems"][0]["path"], "/var/lib/bulwark/evidence/app.json");
+  EXPECT_EQ(status["profile_problems"][0]["problem"], "no defaultAction");
+}
+
+TEST_F(CommandLine, AReloadWithABrokenProfileSaysThatThePolicyIsInForce) {
+  node_.reload.set_error("/p/web.json: no defaultAction");
+  node_.reload.set_profiles_error("/p/web.json: no defaultAction");
+  node_.reload.set_policy_applied(true);
+  node_.reload.set_policy_digest("sha256:11");
+  const base::CapturedOutput done = Run({"reload"});
+  EXPECT_EQ(done.exit_status, 1);
+  EXPECT_THAT(done.output, HasSubstr("reloaded: policy sha256:11"));
+  EXPECT_THAT(done.output, HasSubstr("/p/web.json: no defaultAction"));
+  EXPECT_THAT(done.output, Not(HasSubstr("not applied")));
+}
+
 TEST_F(CommandLine, AReloadThatWasNotAppliedEndsWithOne) {
   node_.reload.set_error("/p/a.yaml:3:1: unknown key");
   EXPECT_EQ(Run({"reload"}).exit_status, 1);

@@ -49,7 +49,7 @@ struct Config {
   struct Audit {
     std::string directory = "/var/lib/bulwark/audit";
     int64_t segment_bytes = int64_t{16} << 20;  // a new segment is begun at this size
-    int64_t reserve_bytes = int64_t{16} << 20;  // preallocated for records of what has already happened
+    int64_t reserve_bytes = int64_t{16} << 20;  // preallocated for records of what has already happened; 0: none
   } audit;
 
   struct State {

@@ -10,6 +10,7 @@
 
 #include "lib/base/closest_name.h"
 #include "lib/base/file_io.h"
+#include "plugin/audit/record.h"
 
 namespace bulwark::config {
 namespace {
@@ -83,14 +84,20 @@ Result<int64_t> ReadInteger(const Value& value, int64_t least, int64_t most) {
   return number->get();
 }
 
-Status SetInteger(const Value& value, int64_t least, int64_t most, int64_t* out) {
-  ASSIGN_OR_RETURN(*out, ReadInteger(value, least, most));
-  return base::OkStatus();
-}
-
 Status SetInteger(const Value& value, int least, int most, int* out) {
   ASSIGN_OR_RETURN(const int64_t number, ReadInteger(value, least, most));
   *out = static_cast<int>(number);
+  return base::OkStatus();
+}
+
+// The audit log's own limits, so that --check-config never calls good what the daemon then refuses.
+Status SetSegmentBytes(const Value& value, bool may_be_zero, int64_t* out) {
+  ASSIGN_OR_RETURN(const int64_t bytes, ReadInteger(value, 0, INT64_MAX));
+  if (!(bytes == 0 && may_be_zero) && !audit::IsLogSegmentSize(static_cast<uint64_t>(bytes))) {
+    return value.MakeError("expected {}a multiple of {} from {} to {}, found {}", may_be_zero ? "0 or " : "",
+                           audit::kLogSegmentBytesUnit, audit::kLogSegmentBytesMin, audit::kLogSegmentBytesMax, bytes);
+  }
+  *out = bytes;
   return base::OkStatus();
 }
 
@@ -109,8 +116,6 @@ struct Key {
   Status (*set)(const Value& value, Config* config);
 };
 
-constexpr int64_t kMebibyte = int64_t{1} << 20;
-
 constexpr Key kKeys[] = {
     {"log", "level", [](const Value& v, Config* c) { return SetLevel(v, &c->log.level); }},
     {"containerd", "address", [](const Value& v, Config* c) { return SetSocket(v, &c->containerd.address); }},
@@ -125,9 +130,9 @@ constexpr Key kKeys[] = {
     {"profiles", "directories", [](const Value& v, Config* c) { return SetPaths(v, &c->profiles.directories); }},
     {"audit", "directory", [](const Value& v, Config* c) { return SetPath(v, &c->audit.directory); }},
     {"audit", "segment_bytes",
-     [](const Value& v, Config* c) { return SetInteger(v, kMebibyte, 1024 * kMebibyte, &c->audit.segment_bytes); }},
+     [](const Value& v, Config* c) { return SetSegmentBytes(v, false, &c->audit.segment_bytes); }},
     {"audit", "reserve_bytes",
-     [](const Value& v, Config* c) { return SetInteger(v, kMebibyte, 1024 * kMebibyte, &c->audit.reserve_bytes); }},
+     [](const Value& v, Config* c) { return SetSegmentBytes(v, true, &c->audit.reserve_bytes); }},
     {"state", "database", [](const Value& v, Config* c) { return SetPath(v, &c->state.database); }},
     {"spool", "directory", [](const Value& v, Config* c) { return SetPath(v, &c->spool.directory); }},
 };

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "lib/base/file_io.h"
+#include "plugin/audit/record.h"
 
 namespace bulwark::config {
 namespace {
@@ -107,6 +108,23 @@ TEST(ConfigParser, DemandsAVersionItKnows) {
 TEST(ConfigParser, BoundsSizeAndSocketPaths) {
   EXPECT_THAT(ErrorOf("version = 1\n#" + std::string(kConfigBytesMax, 'x')), HasSubstr("larger than"));
   EXPECT_THAT(ErrorOf("version = 1\n[api]\nsocket = \"/" + std::string(107, 'x') + "\"\n"), HasSubstr("longer than 107"));
+}
+
+TEST(ConfigParser, TakesExactlyTheSegmentSizesThatTheAuditLogTakes) {
+  const auto good = [](const char* key, uint64_t bytes) {
+    return ParseConfig("/e/b.toml", fmt::format("version = 1\n[audit]\n{} = {}\n", key, bytes)).has_value();
+  };
+  for (const char* key : {"segment_bytes", "reserve_bytes"}) {
+    EXPECT_TRUE(good(key, audit::kLogSegmentBytesMin)) << key;
+    EXPECT_TRUE(good(key, audit::kLogSegmentBytesMax)) << key;
+    EXPECT_FALSE(good(key, audit::kLogSegmentBytesMin - audit::kLogSegmentBytesUnit)) << key;
+    EXPECT_FALSE(good(key, audit::kLogSegmentBytesMax + audit::kLogSegmentBytesUnit)) << key;
+    EXPECT_FALSE(good(key, audit::kLogSegmentBytesMin + 1)) << key;
+  }
+  EXPECT_FALSE(good("segment_bytes", 0));
+  EXPECT_TRUE(good("reserve_bytes", 0));
+  EXPECT_THAT(ErrorOf("version = 1\n[audit]\nsegment_bytes = 1073741824\n"),
+              StartsWith("/e/b.toml:3:17: audit.segment_bytes: expected a multiple of 4096 from 65536 to 536870912"));
 }
 
 TEST(ConfigParser, AMissingFileIsAnErrorNotDefaults) {

@@ -30,6 +30,7 @@ namespace {
 
 constexpr char kVersion[] = BULWARK_VERSION;
 constexpr int kSpoolIntervalMs = 5000;
+constexpr int kProblemsShownMax = 10;  // of evidence, in Status
 
 std::string DirectoryOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
@@ -47,6 +48,20 @@ base::Result<std::unique_ptr<audit::AuditLog>> OpenLog(const config::Config& con
   return audit::AuditLog::Open(std::move(options));
 }
 
+// File names may hold any bytes; protobuf takes UTF-8 only, and without it the whole status could not be sent.
+std::string Printable(std::string text) {
+  for (char& c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte > 0x7e) c = '?';
+  }
+  return text;
+}
+
+void AddProblem(const std::string& path, const std::string& problem, v1::FileProblem* out) {
+  out->set_path(Printable(path));
+  out->set_problem(Printable(problem));
+}
+
 base::Status MakeDirectoriesOf(const config::Config& config) {
   for (const std::string& directory : {DirectoryOf(config.gate.socket), DirectoryOf(config.api.socket),
                                        DirectoryOf(config.state.database), config.spool.directory,
@@ -54,6 +69,27 @@ base::Status MakeDirectoriesOf(const config::Config& config) {
     RETURN_IF_ERROR(base::MakeDirectories(directory, 0700));
   }
   return base::OkStatus();
+}
+
+// What a container must not get at: with any of these it could write its own rules, evidence or record, or ask containerd
+// for a container that is not judged. The directories of the package are protected wherever the configuration points.
+admission::OwnPaths OwnPathsOf(const config::Config& config) {
+  admission::OwnPaths own;
+  own.protected_paths = {"/etc/bulwark", "/run/bulwark", "/var/lib/bulwark"};
+  for (const std::string& directory : {config.policy.directory, config.evidence.directory, config.audit.directory,
+                                       config.spool.directory}) {
+    own.protected_paths.push_back(directory);
+  }
+  for (const std::string& directory : config.profiles.directories) own.protected_paths.push_back(directory);
+  for (const std::string& file : {config.gate.socket, config.api.socket, config.state.database,
+                                  config.containerd.address}) {
+    // A directory such as /run or /tmp is not ours alone: then only the file is.
+    const std::string directory = DirectoryOf(file);
+    own.protected_paths.push_back(directory.rfind('/') == 0 || directory.empty() ? file : directory);
+  }
+  // The shm of every pod is here, in containerd's state directory (containerd, pkg/cri: getVolatileSandboxDir).
+  own.unprotected_paths = {DirectoryOf(config.containerd.address) + "/io.containerd.grpc.v1.cri/sandboxes"};
+  return own;
 }
 
 }  // namespace
@@ -73,7 +109,7 @@ struct Daemon::Parts {
         resolver(client),
         content(client),
         judge(evidence, content, base::SystemClock()),
-        admission({policies, resolver, judge, profiles, *containers, *log}),
+        admission({policies, resolver, judge, profiles, *containers, *log, OwnPathsOf(from)}),
         lifecycle(*log, *sources, *containers),
         spool(from.spool.directory, lifecycle) {}
 
@@ -109,11 +145,16 @@ base::Result<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config
       new Daemon(std::make_unique<Parts>(config, std::move(log), std::move(sources), std::move(containers))));
   const v1::ReloadResponse loaded = daemon->Reload();
   if (!loaded.applied()) {
-    base::LogError("policy or profiles are broken: every start and exec is denied until they are mended",
+    base::LogError(loaded.policy_applied()
+                       ? "profiles are broken: what needs them is denied until they are mended"
+                       : "the policy is broken: every start and exec is denied until it is mended",
                    {{"error", loaded.error()}});
   }
   // What shims could not deliver while no daemon ran comes before anything new.
-  RETURN_IF_ERROR(daemon->parts_->spool.IngestOnce());
+  // Trouble there is no reason to keep the node from starting containers: it is tried again every few seconds.
+  if (auto taken = daemon->parts_->spool.IngestOnce(); !taken) {
+    base::LogError("reading the spool failed", {{"error", taken.error().message()}});
+  }
   daemon->parts_->spool.Start(kSpoolIntervalMs);
   RETURN_IF_ERROR(daemon->OpenSockets());
   return daemon;
@@ -145,16 +186,17 @@ Daemon::~Daemon() {
 v1::ReloadResponse Daemon::Reload() {
   Parts& parts = *parts_;
   const std::lock_guard lock(parts.reload_mutex);
-  std::string error;
-  if (auto status = parts.policies.Reload(); !status) error = status.error().message();
-  if (auto status = parts.profiles.Reload(); !status) {
-    error += (error.empty() ? "" : "; ") + status.error().message();
-  }
-  parts.evidence.Refresh();
-  RecordPolicyLoad(error);
   v1::ReloadResponse response;
-  response.set_applied(error.empty());
-  response.set_error(error);
+  if (auto status = parts.policies.Reload(); !status) response.set_policy_error(status.error().message());
+  if (auto status = parts.profiles.Reload(); !status) response.set_profiles_error(Printable(status.error().message()));
+  parts.evidence.Refresh();
+  RecordPolicyLoad(response.policy_error());
+  if (!response.profiles_error().empty()) RecordProfileErrors(response.profiles_error());
+  response.set_policy_applied(response.policy_error().empty());
+  response.set_profiles_applied(response.profiles_error().empty());
+  response.set_applied(response.policy_applied() && response.profiles_applied());
+  const bool are_both_broken = !response.policy_applied() && !response.profiles_applied();
+  response.set_error(response.policy_error() + (are_both_broken ? "; " : "") + response.profiles_error());
   response.set_policy_digest(parts.policies.Current()->digest());
   return response;
 }
@@ -168,6 +210,28 @@ void Daemon::RecordPolicyLoad(const std::string& error) {
   record.mutable_policy()->set_file(parts_->policies.directory());
   record.set_message(error.empty() ? std::to_string(policies->rules().size()) + " rules" : error);
   parts_->log->Append(std::move(record), audit::Lane::kWayDown, nullptr);
+}
+
+void Daemon::RecordProfileErrors(const std::string& error) {
+  v1::AuditRecord record;
+  record.set_event_type(v1::CONFIG_REJECT);
+  record.set_outcome(v1::ERROR);
+  record.set_message("seccomp profiles: " + error);
+  parts_->log->Append(std::move(record), audit::Lane::kWayDown, nullptr);
+}
+
+// Evidence and profiles, and which of their files cannot be read.
+void Daemon::FillFiles(v1::StatusResponse& status) {
+  status.set_evidence_objects(static_cast<uint32_t>(parts_->evidence.object_count()));
+  for (const profiles::StoredProfile& profile : parts_->profiles.Current()->List()) {
+    if (profile.profile != nullptr) status.add_profiles(profile.name);
+    if (!profile.error.empty()) AddProblem(profile.error_path, profile.error, status.add_profile_problems());
+  }
+  status.set_evidence_problem_count(static_cast<uint32_t>(parts_->evidence.problem_count()));
+  for (const evidence::Problem& problem : parts_->evidence.Problems()) {
+    if (status.evidence_problems_size() == kProblemsShownMax) break;
+    AddProblem(problem.path, problem.problem, status.add_evidence_problems());
+  }
 }
 
 v1::StatusResponse Daemon::Status() {
@@ -194,10 +258,7 @@ v1::StatusResponse Daemon::Status() {
   status.set_decisions_allowed(counters.allowed);
   status.set_decisions_denied(counters.denied);
   status.set_gate_socket(parts.config.gate.socket);
-  status.set_evidence_objects(static_cast<uint32_t>(parts.evidence.object_count()));
-  for (const profiles::StoredProfile& profile : parts.profiles.Current()->List()) {
-    if (profile.error.empty()) status.add_profiles(profile.name);
-  }
+  FillFiles(status);
   return status;
 }
 

@@ -28,6 +28,8 @@ class Daemon {
   explicit Daemon(std::unique_ptr<Parts> parts);
   base::Status OpenSockets();
   void RecordPolicyLoad(const std::string& error);
+  void RecordProfileErrors(const std::string& error);
+  void FillFiles(v1::StatusResponse& status);
 
   std::unique_ptr<Parts> parts_;
 };

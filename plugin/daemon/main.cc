@@ -37,7 +37,8 @@ void ServeUntilStopped(bulwark::daemon::Daemon& daemon, const sigset_t& signals)
     if (reloaded.applied()) {
       LogInfo("reloaded", {{"policy", reloaded.policy_digest()}});
     } else {
-      LogError("reload failed, the last good state stays", {{"error", reloaded.error()}});
+      LogError("reloaded in part: what is broken keeps its last good state",
+               {{"policy", reloaded.policy_digest()}, {"error", reloaded.error()}});
     }
   }
 }

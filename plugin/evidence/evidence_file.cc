@@ -18,14 +18,14 @@ using base::Error;
 
 constexpr std::string_view kRefName = "org.opencontainers.image.ref.name";
 constexpr std::string_view kSavedKind = "dev.cosignproject.cosign/";
-constexpr size_t kMentionsMax = 4096;
+constexpr size_t kMentionsPerFileMax = 4096;
 constexpr size_t kManifestsMax = 4096;
 
 // Every digest that is written somewhere in a file that is not parsed: enough to tell whose evidence it claims to be.
 std::set<std::string> MentionedDigests(std::string_view bytes) {
   std::set<std::string> mentioned;
   constexpr size_t kLength = 7 + 64;
-  for (size_t at = bytes.find("sha256:"); at != std::string_view::npos && mentioned.size() < kMentionsMax;
+  for (size_t at = bytes.find("sha256:"); at != std::string_view::npos && mentioned.size() < kMentionsPerFileMax;
        at = bytes.find("sha256:", at + 1)) {
     if (oci::IsDigest(bytes.substr(at, kLength))) mentioned.emplace(bytes.substr(at, kLength));
   }

@@ -101,7 +101,22 @@ class EvidenceIndex::Walk {
       report.file = std::make_shared<const ReportFile>(ReadReport(file, path, is_trusted));
       index_.bytes_parsed_ += report.file->bytes;
     }
+    BoundMentions(report, path);
     index_.reports_.emplace(path, std::move(report));
+  }
+
+  // Anybody who may write below the directory could else fill our memory with files that mention digests. A file without
+  // its mentions is found by nothing, which denies as well; it stays so until it changes or everything is read again.
+  void BoundMentions(Report& report, const std::string& path) {
+    if (report.file->candidate.report) return;
+    if (index_.mentions_ + report.file->keys.size() <= kMentionsMax) {
+      index_.mentions_ += report.file->keys.size();
+      return;
+    }
+    ReportFile bare = {report.file->candidate, {}, report.file->bytes};
+    report.file = std::make_shared<const ReportFile>(std::move(bare));
+    index_.AddProblem(path, fmt::format("files that are no readable reports mention more than {} digests below {}: not "
+                                        "found by those it mentions", kMentionsMax, index_.directory_));
   }
 
   void AddLayout(base::UniqueFd directory, const std::string& path) {
@@ -170,6 +185,7 @@ void EvidenceIndex::Tabulate() {
 }
 
 void EvidenceIndex::AddProblem(std::string path, std::string problem) {
+  ++problem_count_;
   if (problems_.size() < kProblemsMax) problems_.push_back({std::move(path), std::move(problem)});
 }
 

@@ -14,6 +14,8 @@
 namespace bulwark::evidence {
 
 inline constexpr size_t kSignatureBytesMax = size_t{64} << 20;
+// Digests mentioned by files that are no readable report, all together: each costs about 300 bytes.
+inline constexpr size_t kMentionsMax = 65'536;
 
 class EvidenceIndex {
  public:
@@ -29,7 +31,8 @@ class EvidenceIndex {
   trust::ScanEvidence FindReports(const oci::ImageIdentity& image) const;
 
   size_t object_count() const { return object_count_; }
-  const std::vector<Problem>& problems() const { return problems_; }
+  const std::vector<Problem>& problems() const { return problems_; }  // at most 1000
+  size_t problem_count() const { return problem_count_; }             // all
   // Of the directory itself; default if it could not be opened.
   const FileStamp& root() const { return root_; }
   size_t bytes_parsed() const { return bytes_parsed_; }  // by this Build, not taken over
@@ -58,7 +61,9 @@ class EvidenceIndex {
   std::multimap<std::string, const SignatureImage*> signatures_by_digest_;
   std::vector<Problem> problems_;
   size_t object_count_ = 0;
+  size_t problem_count_ = 0;
   size_t signature_bytes_ = 0;
+  size_t mentions_ = 0;  // keys of files that are no readable report
   size_t bytes_parsed_ = 0;
   bool is_cut_ = false;  // there were more signatures than are kept
 };

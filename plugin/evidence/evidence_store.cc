@@ -103,4 +103,6 @@ size_t EvidenceStore::object_count() { return Current()->object_count(); }
 
 std::vector<Problem> EvidenceStore::Problems() { return Current()->problems(); }
 
+size_t EvidenceStore::problem_count() { return Current()->problem_count(); }
+
 }  // namespace bulwark::evidence

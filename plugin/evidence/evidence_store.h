@@ -14,7 +14,7 @@
 //
 // What cannot be read never counts and never stops a lookup; Problems() lists it. A file that is no readable report but
 // mentions a digest is found under that digest, so that a broken report is not mistaken for none; it does not overrule a
-// good one. Symbolic links and special files are not followed. Thread-safe; a lookup blocks on the file system only after
+// good one. How many digests such files may mention is bounded: what goes beyond it is a problem only. Symbolic links and special files are not followed. Thread-safe; a lookup blocks on the file system only after
 // a change, and then so do those that come while it reads.
 #pragma once
 
@@ -56,7 +56,9 @@ class EvidenceStore {
   // Reads everything again, changed or not.
   void Refresh();
   size_t object_count();
+  // What cannot be read: the first thousand, and how many there are.
   std::vector<Problem> Problems();
+  size_t problem_count();
   const std::string& directory() const { return directory_; }
 
  private:

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "lib/oci/descriptor.h"
+#include "plugin/evidence/evidence_index.h"
 #include "plugin/evidence/layout_test_support.h"
 #include "plugin/trust/cosign_verifier.h"
 #include "plugin/trust/scan_evaluator.h"
@@ -50,6 +51,22 @@ class EvidenceStoreTest : public ::testing::Test {
   const oci::ImageIdentity image_ = TestImage();
   trust::SignatureRequirement requirement_;
 };
+
+TEST_F(EvidenceStoreTest, MentionsOfDigestsAreBoundedAndGoodReportsAreFoundAllTheSame) {
+  // Each file is below the limit for one; together they are above the one for all.
+  constexpr size_t kPerFile = 4000;
+  constexpr size_t kFiles = kMentionsMax / kPerFile + 2;
+  for (size_t file = 0; file < kFiles; ++file) {
+    std::string text = "not a report\n";
+    for (size_t i = 0; i < kPerFile; ++i) text += fmt::format("sha256:{:064x}\n", file * kPerFile + i);
+    WriteTestFile(directory_ / fmt::format("a{:02}.json", file), text);
+  }
+  WriteTestFile(directory_ / "good.json", TrivyReport().Json());
+  EXPECT_EQ(ScanCode(), reason::kOk);
+  // Unreadable all of them, and two beyond the limit said so a second time.
+  EXPECT_EQ(store_.problem_count(), kFiles + 2);
+  EXPECT_EQ(store_.Problems().size(), kFiles + 2);
+}
 
 TEST_F(EvidenceStoreTest, EmptyDirectoryHasNothing) {
   EXPECT_EQ(SignatureCode(), reason::kSignatureMissing);

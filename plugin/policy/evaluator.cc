@@ -149,6 +149,11 @@ ReasonStep MatchStep(const PolicySet& set, const Rule* rule) {
     step.evidence = {fmt::format("{}:{}", rule->file, rule->line)};
     step.code = step.satisfied ? reason::kOk : reason::kPolicyDenied;
     step.detail = fmt::format("rule {} {}", rule->name, step.satisfied ? "applies" : "denies this image");
+  } else if (set.digest().empty()) {
+    // Adding a rule would not help here, so it must not look like a rule that is missing. Never satisfied.
+    step.satisfied = false;
+    step.code = reason::kPolicyUnavailable;
+    step.detail = "no good policy has been loaded since the daemon started";
   } else {
     step.code = step.satisfied ? reason::kOk : reason::kPolicyNoRule;
     step.detail = fmt::format("no rule matches; the default is {}", step.satisfied ? "allow" : "deny");
@@ -157,13 +162,17 @@ ReasonStep MatchStep(const PolicySet& set, const Rule* rule) {
 }
 
 Decision Combine(const PolicySet& set, const Rule* rule, std::vector<ReasonStep> steps) {
+  return CombineUnidentified(set, rule != nullptr ? rule->mode : set.defaults().mode, rule, std::move(steps));
+}
+
+Decision CombineUnidentified(const PolicySet& set, Mode mode, const Rule* named, std::vector<ReasonStep> steps) {
   Decision decision;
-  decision.policy_digest = set.digest();
-  decision.mode = rule != nullptr ? rule->mode : set.defaults().mode;
-  if (rule != nullptr) {
-    decision.rule = rule->name;
-    decision.rule_file = rule->file;
+  if (named != nullptr) {
+    decision.rule = named->name;
+    decision.rule_file = named->file;
   }
+  decision.policy_digest = set.digest();
+  decision.mode = mode;
   decision.steps = std::move(steps);
   const auto failed = std::find_if(decision.steps.begin(), decision.steps.end(),
                                    [](const ReasonStep& step) { return !step.satisfied; });

@@ -29,13 +29,16 @@ struct ExecAttempt {
 ReasonStep MatchExec(const ExecRules& rules, const ExecAttempt& attempt);
 
 // Check "policy": which rule applies and whether it (or, without one, the defaults) lets the image in at all.
-// ok, policy.denied or policy.no-rule.
+// ok, policy.denied, policy.no-rule, or policy.unavailable for the set that stands for no load yet.
 ReasonStep MatchStep(const PolicySet& set, const Rule* rule);
 
 // What was decided, before it has words: allowed, would_deny, reason_code, rule, rule_file, policy_digest, mode, steps.
 // The first step that is not satisfied gives the code. Mode audit: allowed all the same, with would_deny set. Without
 // steps nothing was checked, which denies with engine.error.
 Decision Combine(const PolicySet& set, const Rule* rule, std::vector<ReasonStep> steps);
+// The same for what could not be identified, in this mode (PolicySet::ModeOfUnidentified). `named` is the rule that its mere
+// name would fall under, for people to find; null: none.
+Decision CombineUnidentified(const PolicySet& set, Mode mode, const Rule* named, std::vector<ReasonStep> steps);
 
 // Writes decision.message: one paragraph with the image and its digest, what was decided, the rule and its file, the
 // evidence that was looked at, the reason code and the next step. At most kMessageBytesMax bytes of printable

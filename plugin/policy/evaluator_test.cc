@@ -144,7 +144,13 @@ TEST_F(Deciding, MatchStepFollowsRuleAndDefaults) {
   EXPECT_TRUE(MatchStep(set_, strict_).satisfied);
   EXPECT_EQ(MatchStep(set_, never_).code, reason::kPolicyDenied);
   EXPECT_EQ(MatchStep(set_, nullptr).code, reason::kPolicyNoRule);
-  EXPECT_FALSE(MatchStep(PolicySet(), nullptr).satisfied);
+}
+
+TEST_F(Deciding, WithoutAnyGoodPolicyTheCodeSaysThatAndNotThatARuleIsMissing) {
+  const ReasonStep step = MatchStep(PolicySet(), nullptr);
+  EXPECT_FALSE(step.satisfied);
+  EXPECT_EQ(step.code, reason::kPolicyUnavailable);
+  EXPECT_EQ(Combine(PolicySet(), nullptr, {step}).reason_code, reason::kPolicyUnavailable);
   const PolicySet open = MustParse(WithHead("defaults: {action: allow}\n"));
   EXPECT_TRUE(MatchStep(open, nullptr).satisfied);
 }

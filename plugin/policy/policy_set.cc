@@ -135,4 +135,14 @@ const Rule* PolicySet::Match(const oci::ImageIdentity& image, std::string_view c
   return best == nullptr ? nullptr : &rules_[best->rule];
 }
 
+Mode PolicySet::ModeOfUnidentified(std::string_view containerd_namespace,
+                                   std::optional<std::string_view> kubernetes_namespace) const {
+  const auto may_enforce = [&](const Rule& rule) {
+    return rule.mode == Mode::kEnforce && Admits(rule.match.containerd_namespaces, containerd_namespace) &&
+           (!kubernetes_namespace || Admits(rule.match.kubernetes_namespaces, *kubernetes_namespace));
+  };
+  const bool enforces = defaults_.mode == Mode::kEnforce || std::any_of(rules_.begin(), rules_.end(), may_enforce);
+  return enforces ? Mode::kEnforce : Mode::kAudit;
+}
+
 }  // namespace bulwark::policy

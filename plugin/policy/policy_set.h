@@ -12,6 +12,7 @@
 // so the order of rules and files never matters.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,11 @@ class PolicySet {
   // reference must be canonical or empty; an empty one is matched by digests only. The pointer lives as long as the set.
   const Rule* Match(const oci::ImageIdentity& image, std::string_view containerd_namespace,
                     std::string_view kubernetes_namespace) const;
+
+  // For a container of which the image is not known, so that any rule for these namespaces could be the one: enforce
+  // unless the defaults and all those rules are in mode audit. Without `kubernetes_namespace` that is not known either.
+  Mode ModeOfUnidentified(std::string_view containerd_namespace,
+                          std::optional<std::string_view> kubernetes_namespace) const;
 
   const Defaults& defaults() const { return defaults_; }
   const std::vector<Rule>& rules() const { return rules_; }

@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "plugin/policy/evaluator.h"
 #include "plugin/policy/policy_test_support.h"
 
 namespace bulwark::policy {
@@ -160,6 +162,36 @@ TEST(PolicyTies, RulesThatNeverMeetDoNotTie) {
 TEST(PolicySet, WithoutRulesNothingMatches) {
   EXPECT_EQ(MatchName(PolicySet(), {"r.corp/app:1"}), "");
   EXPECT_EQ(PolicySet().defaults().action, Action::kDeny);
+}
+
+TEST(PolicyUnidentified, AnyRuleThatCouldApplyEnforces) {
+  const PolicySet set = MustParse(WithHead(
+      "defaults: {mode: audit}\n"
+      "rules:\n"
+      "  - {name: by-name, match: {images: [\"registry.corp/**\"]}, mode: audit}\n"
+      "  - {name: by-digest, match: {images: [\"" + Digest('a') + "\"], containerdNamespaces: [k8s.io], "
+      "kubernetesNamespaces: [prod]}, mode: enforce}\n"));
+  EXPECT_EQ(set.ModeOfUnidentified("k8s.io", "prod"), Mode::kEnforce);
+  EXPECT_EQ(set.ModeOfUnidentified("k8s.io", std::nullopt), Mode::kEnforce);
+  EXPECT_EQ(set.ModeOfUnidentified("k8s.io", "test"), Mode::kAudit);
+  EXPECT_EQ(set.ModeOfUnidentified("k8s.io", ""), Mode::kAudit);
+  EXPECT_EQ(set.ModeOfUnidentified("moby", std::nullopt), Mode::kAudit);
+}
+
+TEST(PolicyUnidentified, DefaultsUnderEnforceEnforce) {
+  const PolicySet set = MustParse(WithHead(
+      "rules:\n  - {name: r, match: {images: [\"**\"]}, mode: audit}\n"));
+  EXPECT_EQ(set.ModeOfUnidentified("k8s.io", "prod"), Mode::kEnforce);
+  EXPECT_EQ(PolicySet().ModeOfUnidentified("", std::nullopt), Mode::kEnforce);
+}
+
+TEST(PolicyUnidentified, AllInAuditIsAudit) {
+  const PolicySet set = MustParse(WithHead(
+      "defaults: {mode: audit}\nrules:\n  - {name: r, match: {images: [\"**\"]}}\n"));
+  EXPECT_EQ(set.ModeOfUnidentified("k8s.io", "prod"), Mode::kAudit);
+  const Decision decision = CombineUnidentified(set, Mode::kEnforce, nullptr, {ReasonStep{"identity", false, "identity.unresolved", "", {}}});
+  EXPECT_FALSE(decision.allowed);
+  EXPECT_TRUE(CombineUnidentified(set, Mode::kAudit, nullptr, {ReasonStep{"identity", false, "identity.unresolved", "", {}}}).would_deny);
 }
 
 }  // namespace

@@ -36,8 +36,9 @@ struct Profile {
   std::vector<std::string> masked_paths;                 // `maskedPaths`: absolute, masked in addition to its own
   std::vector<std::string> readonly_paths;               // `readonlyPaths`: absolute, read-only in addition to its own
   // What no profile can bound, so it must be allowed by name; otherwise such a spec is denied with spec.forbidden.
-  bool allow_privileged = false;       // `allowPrivileged`: all devices, or a block device of the host
-  bool allow_host_namespaces = false;  // `allowHostNamespaces`: the host's pid, ipc or network namespace
+  // `allowPrivileged`: all devices, a block device of the host, hooks, mounts of bulwark's and containerd's own files
+  bool allow_privileged = false;
+  bool allow_host_namespaces = false;  // `allowHostNamespaces`: the host's pid, ipc, network or mount namespace
 };
 
 // One entry of `exec.allow`: a command that may be run in the container. Exactly one of `argv` (the whole command) and

@@ -33,15 +33,12 @@ StoredProfile ReadProfile(const base::UniqueFd& directory, const std::string& pa
   stored.name = file_name.substr(0, file_name.size() - kSuffix.size());
   stored.path = path + "/" + std::string(file_name);
   auto text = base::ReadFileBeneath(directory, std::string(file_name), kFileBytesMax);
-  if (!text.has_value()) {
-    stored.error = text.error().message();
-    return stored;
-  }
-  stored.digest = oci::Sha256Digest(*text);
-  auto profile = Parse(*text);
+  auto profile = text.has_value() ? Parse(*text) : std::move(text).error();
   if (profile.has_value()) {
+    stored.digest = oci::Sha256Digest(*text);
     stored.profile = std::move(*profile);
   } else {
+    stored.error_path = stored.path;
     stored.error = profile.error().message();
   }
   return stored;
@@ -66,7 +63,8 @@ std::vector<std::string> ProfileStore::DefaultDirectories() {
   return {"/usr/share/bulwark/seccomp-profiles", "/var/lib/bulwark/profiles"};
 }
 
-Result<ProfileStore> ProfileStore::Load(const std::vector<std::string>& directories) {
+Result<ProfileStore> ProfileStore::Load(const std::vector<std::string>& directories,
+                                        const ProfileStore* previous) {
   ProfileStore store;
   for (const std::string& path : directories) {
     if (!base::PathExists(path)) continue;
@@ -78,6 +76,15 @@ Result<ProfileStore> ProfileStore::Load(const std::vector<std::string>& director
       store.profiles_.insert_or_assign(stored.name, std::move(stored));
     }
   }
+  if (previous == nullptr) return store;
+  // A half-written profile must not change what containers get, and not stop them either.
+  for (auto& [name, stored] : store.profiles_) {
+    const auto known = previous->profiles_.find(name);
+    if (stored.profile != nullptr || known == previous->profiles_.end()) continue;
+    stored.path = known->second.path;
+    stored.digest = known->second.digest;
+    stored.profile = known->second.profile;
+  }
   return store;
 }
 
@@ -88,7 +95,7 @@ Result<StoredProfile> ProfileStore::Get(std::string_view name) const {
   const auto it = profiles_.find(name);
   if (it == profiles_.end()) return Error::Make(Code::kNotFound, "profile {}: not in any directory", name);
   if (it->second.profile == nullptr) {
-    return Error::Make(Code::kFailedPrecondition, "profile {} of {}: {}", name, it->second.path,
+    return Error::Make(Code::kFailedPrecondition, "profile {} of {}: {}", name, it->second.error_path,
                        it->second.error);
   }
   return it->second;

@@ -61,6 +61,28 @@ TEST_F(ProfileStoreTest, BrokenOverrideIsNotServedAndHidesTheShippedOne) {
   EXPECT_FALSE(store.List()[0].error.empty());
 }
 
+TEST_F(ProfileStoreTest, ABrokenFileKeepsTheLastGoodProfileOfItsNameAndIsReported) {
+  Write("local/web.json", kGood);
+  Write("local/db.json", kGood);
+  const ProfileStore first = Load();
+  Write("local/web.json", "{");
+  std::filesystem::remove(root_ + "/local/db.json");
+  const auto second = ProfileStore::Load({root_ + "/shipped", root_ + "/local"}, &first);
+  ASSERT_TRUE(second.has_value());
+  const auto web = second->Get("web");
+  ASSERT_TRUE(web.has_value()) << web.error().message();
+  EXPECT_EQ(web->digest, oci::Sha256Digest(kGood));
+  EXPECT_NE(web->profile, nullptr);
+  EXPECT_EQ(web->error_path, root_ + "/local/web.json");
+  EXPECT_FALSE(web->error.empty());
+  EXPECT_EQ(second->Get("db").error().code(), Code::kNotFound) << "what was removed is gone";
+  // It stays for as long as the file is broken, and goes when it is mended.
+  const auto third = ProfileStore::Load({root_ + "/shipped", root_ + "/local"}, &*second);
+  EXPECT_TRUE(third->Get("web").has_value());
+  Write("local/web.json", kGood);
+  EXPECT_EQ(ProfileStore::Load({root_ + "/local"}, &*third)->Get("web")->error, "");
+}
+
 TEST_F(ProfileStoreTest, RefusesWhatLibseccompCouldHangOn) {
   Write("local/odd.json", R"({"defaultAction":"SCMP_ACT_ERRNO","syscalls":[
     {"names":["ioctl"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":3,"op":"SCMP_CMP_LE"},{"index":1,"value":2,"op":"SCMP_CMP_LT"}]},

@@ -83,6 +83,36 @@ bool AddMissing(Names& paths, const Names& more, std::string_view verb, Changes&
   return paths.size() > before;
 }
 
+// What containerd and CRI give every container that is not privileged (containerd, oci/spec.go, populateDefaultUnixSpec).
+const Names kDefaultMaskedPaths = {"/proc/acpi",       "/proc/asound",      "/proc/kcore",       "/proc/keys",
+                                   "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+                                   "/proc/scsi",       "/sys/firmware",     "/sys/devices/virtual/powercap"};
+const Names kDefaultReadonlyPaths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+
+// A list that is empty is how a privileged spec looks, and one with procMount: Unmasked.
+base::Status AddDefaultPaths(RuntimeSpec& spec, Changes& changes) {
+  ASSIGN_OR_RETURN(const Names masked, spec.MaskedPaths());
+  if (masked.empty()) {
+    spec.SetMaskedPaths(kDefaultMaskedPaths);
+    changes.push_back("masked the paths that runtimes mask by default");
+  }
+  ASSIGN_OR_RETURN(const Names readonly, spec.ReadonlyPaths());
+  if (readonly.empty()) {
+    spec.SetReadonlyPaths(kDefaultReadonlyPaths);
+    changes.push_back("made the paths read-only that are so by default");
+  }
+  return base::OkStatus();
+}
+
+// Without it crun leaves what the parent cgroup allows (crun, cgroup-resources.c), on version 1 everything.
+base::Status DenyDevicesFirst(RuntimeSpec& spec, Changes& changes) {
+  ASSIGN_OR_RETURN(const auto rules, spec.DeviceRules());
+  if (!rules.empty() && DeniesAll(rules.front())) return base::OkStatus();
+  spec.PrependDenyAllDevices();
+  changes.push_back("denied all devices that no rule allows");
+  return base::OkStatus();
+}
+
 base::Status AddPaths(RuntimeSpec& spec, const HardeningRequest& request, Changes& changes) {
   ASSIGN_OR_RETURN(Names masked, spec.MaskedPaths());
   if (AddMissing(masked, request.masked_paths, "masked", changes)) spec.SetMaskedPaths(masked);
@@ -93,11 +123,19 @@ base::Status AddPaths(RuntimeSpec& spec, const HardeningRequest& request, Change
   return base::OkStatus();
 }
 
-// crun takes handlers, hooks, mount behaviour and more from run.oci.*, CRIU its options from org.criu.*.
+// crun takes handlers, hooks, mount behaviour and more from run.oci.* and module.wasm.*, runc and crun pass
+// org.systemd.property.* on to systemd (DeviceAllow, say), CRIU takes its options from org.criu.*.
+bool SteersTheRuntime(std::string_view key) {
+  for (const std::string_view prefix : {"run.oci.", "module.wasm.", "org.systemd.property.", "org.criu."}) {
+    if (key.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
 base::Status StripAnnotations(RuntimeSpec& spec, Changes& changes) {
   ASSIGN_OR_RETURN(const auto annotations, spec.Annotations());
   for (const auto& [key, value] : annotations) {
-    if (key.rfind("run.oci.", 0) != 0 && key.rfind("org.criu.", 0) != 0) continue;
+    if (!SteersTheRuntime(key)) continue;
     spec.RemoveAnnotation(key);
     changes.push_back("removed annotation " + key.substr(0, 120));
   }
@@ -209,6 +247,10 @@ Result<HardeningResult> HardenRuntimeSpec(std::string_view config_json,
   RETURN_IF_ERROR(StripAnnotations(spec, result.changes));
   RETURN_IF_ERROR(BoundProcess(spec, request, result.changes));
   if (request.readonly_rootfs) RETURN_IF_ERROR(SetReadonlyRootfs(spec, result.changes));
+  if (request.forbid_privileged) {
+    RETURN_IF_ERROR(DenyDevicesFirst(spec, result.changes));
+    RETURN_IF_ERROR(AddDefaultPaths(spec, result.changes));
+  }
   RETURN_IF_ERROR(AddPaths(spec, request, result.changes));
   if (request.seccomp != nullptr) RETURN_IF_ERROR(ApplySeccomp(spec, request, result.changes));
   result.spec_json = spec.Dump();

@@ -1,11 +1,11 @@
 // Tightens OCI runtime specs: the container's config.json at create, and the process at exec. Every edit is an
 // intersection with what was asked for, so the result is never wider than the input. Unknown fields and key order are
-// kept. Pure: no clock, files or sockets; any thread; typically well below a millisecond.
+// kept. Pure but for HardeningRequest.host: no clock, files or sockets; any thread; typically well below a millisecond.
 //
 // Errors of both functions:
 //   kInvalidArgument     malformed JSON, duplicate keys, keys that differ only by case from ones set here, wrong types
 //   kResourceExhausted   larger than 4 MiB, too deep, too many values
-//   kPermissionDenied    the spec asks for something that is forbidden rather than bounded (HardeningRequest.forbid_*)
+//   kPermissionDenied    the spec asks for something that is forbidden rather than bounded (see CheckForbidden)
 //   kFailedPrecondition  the two seccomp profiles cannot be intersected at all (see seccomp::Intersect)
 #pragma once
 
@@ -20,8 +20,10 @@ namespace bulwark::profiles {
 //   - each of the five capability sets is what was asked for, within capabilities_max;
 //   - noNewPrivileges and root.readonly are set if either side wants them;
 //   - linux.seccomp is the intersection of the pod's profile and ours, or ours if the pod has none;
-//   - maskedPaths and readonlyPaths are the union;
-//   - annotations that change what crun or CRIU do ("run.oci.*", "org.criu.*") are gone, always.
+//   - maskedPaths and readonlyPaths are the union; with forbid_privileged an empty list is the runtimes' default first;
+//   - with forbid_privileged the device rules begin by denying all: what nobody ruled out would else be the parent's;
+//   - annotations that change what a runtime, systemd or CRIU do are gone, always: "run.oci.*", "module.wasm.*" (crun),
+//     "org.systemd.property.*" (both), "org.criu.*".
 base::Result<HardeningResult> HardenRuntimeSpec(std::string_view config_json,
                                                 const HardeningRequest& request);
 

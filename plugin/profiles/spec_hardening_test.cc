@@ -70,6 +70,44 @@ TEST(HardenRuntimeSpecTest, StripsOnlyAnnotationsThatSteerTheRuntime) {
   EXPECT_EQ(annotations[0].first, "keep");
 }
 
+TEST(HardenRuntimeSpecTest, StripsWhatSystemdAndWasmTakeFromAnnotations) {
+  const auto result = Hardened(
+      R"({"root":{"path":"rootfs"},"annotations":{"org.systemd.property.DeviceAllow":"[('/dev/mem','rwm')]",
+          "module.wasm.image/variant":"compat","org.systemd.other":"1"}})", {});
+  const auto annotations = Spec(result.spec_json).Annotations().value();
+  ASSERT_EQ(annotations.size(), 1u);
+  EXPECT_EQ(annotations[0].first, "org.systemd.other");
+}
+
+TEST(HardenRuntimeSpecTest, DeviceRulesBeginByDenyingAll) {
+  HardeningRequest request;
+  request.forbid_privileged = true;
+  for (const std::string devices : {"null", "[]", R"([{"allow":true,"type":"c","major":1,"minor":3,"access":"rwm"}])",
+                                    R"([{"allow":false,"type":"c","access":"rwm"}])", R"([{"allow":false,"access":"rw"}])",
+                                    R"([{"allow":false,"major":1,"access":"rwm"}])"}) {
+    const auto result = Hardened(R"({"root":{"path":"rootfs"},"linux":{"resources":{"devices":)" + devices + "}}}", request);
+    EXPECT_THAT(result.changes, Contains("denied all devices that no rule allows")) << devices;
+    EXPECT_THAT(result.spec_json, HasSubstr(R"("devices":[{"allow":false,"access":"rwm"})")) << devices;
+    EXPECT_EQ(Hardened(result.spec_json, request).spec_json, result.spec_json) << devices;
+    EXPECT_THAT(Hardened(R"({"root":{"path":"rootfs"},"linux":{"resources":{"devices":)" + devices + "}}}", {}).changes,
+                IsEmpty());
+  }
+}
+
+TEST(HardenRuntimeSpecTest, EmptyPathListsAreFilledUnlessPrivileged) {
+  HardeningRequest request;
+  request.forbid_privileged = true;
+  request.masked_paths = {"/proc/own"};
+  const std::string bare = R"({"root":{"path":"rootfs"},"linux":{"maskedPaths":[]}})";
+  auto filled = Spec(Hardened(bare, request).spec_json);
+  EXPECT_THAT(filled.MaskedPaths().value(), Contains("/proc/kcore"));
+  EXPECT_THAT(filled.MaskedPaths().value(), Contains("/proc/own"));
+  EXPECT_THAT(filled.ReadonlyPaths().value(), Contains("/proc/sys"));
+  auto kept = Spec(Hardened(kSpec, request).spec_json);
+  EXPECT_THAT(kept.MaskedPaths().value(), ElementsAre("/proc/kcore", "/proc/own"));
+  EXPECT_THAT(Spec(Hardened(bare, {}).spec_json).MaskedPaths().value(), IsEmpty());
+}
+
 TEST(HardenRuntimeSpecTest, KeepsUnknownFieldsOrderAndLargeNumbers) {
   const auto result = Hardened(kSpec, {});
   EXPECT_THAT(result.spec_json, HasSubstr(R"("x-unknown":{"b":1,"a":2})"));
@@ -119,15 +157,15 @@ TEST(HardenRuntimeSpecTest, RefusesWhatGoWouldReadDifferently) {
 TEST(HardenRuntimeSpecTest, RefusesHostNamespacesAndDevicesWhenForbidden) {
   HardeningRequest request;
   request.forbid_host_namespaces = true;
-  request.forbid_privileged_devices = true;
+  request.forbid_privileged = true;
   EXPECT_TRUE(HardenRuntimeSpec(kSpec, request).has_value());
-  const std::string namespaces = R"("namespaces":[{"type":"pid"},{"type":"ipc"},{"type":"network"}])";
-  EXPECT_EQ(ErrorOf(R"({"linux":{"namespaces":[{"type":"pid"},{"type":"ipc"}]}})", request), Code::kPermissionDenied);
-  EXPECT_EQ(ErrorOf(R"({"linux":{"namespaces":[{"type":"pid","path":"/proc/1/ns/pid"},{"type":"ipc"},{"type":"network"}]}})",
+  const std::string namespaces = R"("namespaces":[{"type":"pid"},{"type":"ipc"},{"type":"network"},{"type":"mount"}])";
+  EXPECT_EQ(ErrorOf(R"({"root":{"path":"rootfs"},"linux":{"namespaces":[{"type":"pid"},{"type":"ipc"},{"type":"mount"}]}})", request), Code::kPermissionDenied);
+  EXPECT_EQ(ErrorOf(R"({"root":{"path":"rootfs"},"linux":{"namespaces":[{"type":"pid","path":"/proc/1/ns/pid"},{"type":"ipc"},{"type":"network"},{"type":"mount"}]}})",
                     request), Code::kPermissionDenied);
-  EXPECT_EQ(ErrorOf("{\"linux\":{" + namespaces + R"(,"resources":{"devices":[{"allow":true,"access":"rwm"}]}}})", request),
+  EXPECT_EQ(ErrorOf(R"({"root":{"path":"rootfs"},"linux":{)" + namespaces + R"(,"resources":{"devices":[{"allow":true,"access":"rwm"}]}}})", request),
             Code::kPermissionDenied);
-  EXPECT_EQ(ErrorOf("{\"linux\":{" + namespaces + R"(,"devices":[{"path":"/dev/sda","type":"b","major":8,"minor":0}]}})",
+  EXPECT_EQ(ErrorOf(R"({"root":{"path":"rootfs"},"linux":{)" + namespaces + R"(,"devices":[{"path":"/dev/sda","type":"b","major":8,"minor":0}]}})",
                     request), Code::kPermissionDenied);
 }
 

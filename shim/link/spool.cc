@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
@@ -38,14 +39,24 @@ base::Result<Events> Merge(const std::string& path, Events events) {
   auto earlier = journal::ReadJournal(path);
   if (!earlier) {
     if (earlier.error().code() == Code::kNotFound) return events;
-    return std::move(earlier).error();
+    const bool is_unreadable = earlier.error().code() == Code::kInvalidArgument ||
+                               earlier.error().code() == Code::kResourceExhausted;
+    if (!is_unreadable) return std::move(earlier).error();
+    // What lies there is kept for people, and does not keep back what we know.
+    RETURN_IF_ERROR(journal::SetAside(path));
+    return events;
   }
+  // Our file would replace the records behind the damage.
+  if (earlier->is_damaged) RETURN_IF_ERROR(journal::SetAside(path));
   std::set<uint64_t> known;
   for (const v1::LifecycleEvent& event : earlier->events) known.insert(event.source_seq());
   Events merged = std::move(earlier->events);
   for (v1::LifecycleEvent& event : events) {
     if (known.insert(event.source_seq()).second) merged.push_back(std::move(event));
   }
+  std::stable_sort(merged.begin(), merged.end(), [](const auto& a, const auto& b) {
+    return a.source_seq() < b.source_seq();
+  });
   return merged;
 }
 
@@ -61,6 +72,19 @@ base::Status SpoolSource(const std::string& source_id, Events events,
     bytes += record;
   }
   return base::ReplaceFile(path, bytes, 0600, /*durable=*/true);
+}
+
+// The bundle goes away with the container, so what is behind the damage is copied to where people
+// look for it.
+base::Status KeepDamaged(const std::string& journal_path, const journal::DecodedJournal& decoded,
+                         const std::string& directory) {
+  ASSIGN_OR_RETURN(const std::string bytes,
+                   base::ReadFile(journal_path, journal::kJournalBytesMax));
+  const std::string name = decoded.events.empty() ? fmt::format("unknown-{}", getpid())
+                                                  : decoded.events.front().source_id();
+  RETURN_IF_ERROR(base::MakeDirectories(directory, 0700));
+  return base::ReplaceFile(fmt::format("{}/{}.bundle.bad", directory, name), bytes, 0600,
+                           /*durable=*/true);
 }
 
 }  // namespace
@@ -91,6 +115,7 @@ base::Status SpoolJournal(const std::string& journal_path, const std::string& di
     return std::move(decoded).error();
   }
   RETURN_IF_ERROR(SpoolEvents(decoded->events, directory));
+  if (decoded->is_damaged) RETURN_IF_ERROR(KeepDamaged(journal_path, *decoded, directory));
   if (unlink(journal_path.c_str()) != 0 && errno != ENOENT) {
     return Error::FromErrno("remove journal {}", journal_path);
   }

@@ -17,13 +17,14 @@ std::string SpoolDirectoryFromEnvironment();
 // Writes one file per source_id that occurs in `events`, atomically and durably (temporary file,
 // fsync, rename, fsync of the directory), readable by the owner only; makes the directory (0700) if
 // it is missing. A file of that source which is there already is extended by the events that it
-// lacks. kInvalidArgument if a source_id is not 1 to 64 characters of [0-9a-zA-Z-]; otherwise the
-// errors of the file operations.
+// lacks; if it cannot be read whole, it is set aside as "*.bad" first. kInvalidArgument if a
+// source_id is not 1 to 64 characters of [0-9a-zA-Z-]; otherwise the errors of the file operations.
 base::Status SpoolEvents(const std::vector<v1::LifecycleEvent>& events,
                          const std::string& directory);
 
-// Spools what the journal file at `journal_path` holds, then removes that file. A missing file is
-// no error.
+// Spools what the journal file at `journal_path` holds, then removes that file. One that is damaged
+// before its end is also copied to "<source_id>.bundle.bad" in the spool directory. A missing file
+// is no error.
 base::Status SpoolJournal(const std::string& journal_path, const std::string& directory);
 
 }  // namespace bulwark::shim

@@ -58,6 +58,29 @@ TEST_F(SpoolTest, ExtendsAnEarlierFileByWhatItLacks) {
   EXPECT_EQ(Spooled("a"), (Sequence{1, 2, 3}));
 }
 
+TEST_F(SpoolTest, KeepsTheFileInOrderWhenTheEarlierEventComesLater) {
+  ASSERT_TRUE(SpoolEvents({Event("a", 2)}, spool_).has_value());
+  ASSERT_TRUE(SpoolEvents({Event("a", 1), Event("a", 3)}, spool_).has_value());
+  EXPECT_EQ(Spooled("a"), (Sequence{1, 2, 3}));
+}
+
+TEST_F(SpoolTest, SetsADamagedFileAsideInsteadOfReplacingWhatIsBehindTheDamage) {
+  ASSERT_TRUE(SpoolEvents({Event("a", 1), Event("a", 2), Event("a", 3)}, spool_).has_value());
+  const std::string path = spool_ + "/a.journal";
+  std::string bytes = base::ReadFile(path, 1 << 20).value();
+  const size_t record = (bytes.size() - journal::kMagic.size()) / 3;
+  bytes[journal::kMagic.size() + record + journal::kRecordHeaderBytes] ^= 0x40;
+  std::ofstream(path, std::ios::binary) << bytes;
+  ASSERT_TRUE(SpoolEvents({Event("a", 4)}, spool_).has_value());
+  EXPECT_EQ(Spooled("a"), (Sequence{1, 4}));
+  EXPECT_EQ(base::ReadFile(path + ".bad", 1 << 20).value(), bytes);
+
+  std::ofstream(path, std::ios::binary) << "no journal at all";
+  ASSERT_TRUE(SpoolEvents({Event("a", 5)}, spool_).has_value());
+  EXPECT_EQ(Spooled("a"), (Sequence{5}));
+  EXPECT_TRUE(base::PathExists(path + ".bad.2"));
+}
+
 TEST_F(SpoolTest, MovesAJournalIntoTheSpool) {
   const std::string path = directory_ + "/bulwark.journal";
   std::string bytes(journal::kMagic);
@@ -68,6 +91,18 @@ TEST_F(SpoolTest, MovesAJournalIntoTheSpool) {
   EXPECT_EQ(Spooled("a"), (Sequence{1, 2}));
   EXPECT_FALSE(base::PathExists(path));
   EXPECT_TRUE(SpoolJournal(path, spool_).has_value()) << "a journal that is gone is no error";
+}
+
+TEST_F(SpoolTest, KeepsACopyOfAJournalThatIsDamagedBeforeItsEnd) {
+  const std::string path = directory_ + "/bulwark.journal";
+  const std::string bytes = std::string(journal::kMagic) +
+                            journal::EncodeRecord(Event("a", 1)).value() + "damaged!damaged!" +
+                            journal::EncodeRecord(Event("a", 2)).value();
+  std::ofstream(path, std::ios::binary) << bytes;
+  ASSERT_TRUE(SpoolJournal(path, spool_).has_value());
+  EXPECT_EQ(Spooled("a"), (Sequence{1}));
+  EXPECT_EQ(base::ReadFile(spool_ + "/a.bundle.bad", 1 << 20).value(), bytes);
+  EXPECT_FALSE(base::PathExists(path));
 }
 
 TEST_F(SpoolTest, NeverLetsASourceIdLeaveTheDirectory) {

@@ -17,6 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   request.seccomp_name = "fuzz";
   request.capabilities_max = {"CAP_CHOWN"};
   request.no_new_privileges = request.readonly_rootfs = true;
+  request.forbid_privileged = true;
+  request.protected_paths = {"/etc/bulwark"};
   request.masked_paths = {"/proc/kcore"};
   const auto once = profiles::HardenRuntimeSpec(text, request);
   if (once.has_value()) {
