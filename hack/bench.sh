@@ -75,11 +75,12 @@ state.database = "$SCRATCH/state.db"
 spool.directory = "$SCRATCH/spool"
 TOML
   export BULWARK_GATE_SOCKET=$SCRATCH/gate.sock BULWARK_SPOOL_DIR=$SCRATCH/spool
-  "$bin/bulwarkd" --config "$SCRATCH/bulwarkd.toml" >"$SCRATCH/bulwarkd.log" 2>&1 &
-  daemon=$!
+  start_apart "$SCRATCH/bulwarkd.log" "$bin/bulwarkd" --config "$SCRATCH/bulwarkd.toml"
+  daemon=$STARTED_PID
   add_cleanup stop_daemon
   start_containerd "$SCRATCH/stock" "$SCRATCH/none"
   stock_pid=$CONTAINERD_PID
+  add_cleanup stop_stock
   import_image "$SCRATCH/image.tar"
   start_containerd "$SCRATCH/ours" "$SCRATCH/bin"
   ours_pid=$CONTAINERD_PID
@@ -90,12 +91,21 @@ stop_daemon() { kill "$daemon" 2>/dev/null || true; wait "$daemon" 2>/dev/null |
 
 # use ours|stock: the node that the functions of containerd.sh talk to.
 use() {
+  # shellcheck disable=SC2034  # for the functions of containerd.sh
   CONTAINERD_DIRECTORY=$SCRATCH/$1 CONTAINERD_ADDRESS=$SCRATCH/$1/containerd.sock
   if [ "$1" = ours ]; then CONTAINERD_PID=$ours_pid; else CONTAINERD_PID=$stock_pid; fi
 }
-stop_both() {
-  use ours; stop_containerd
+stop_stock() {
   use stock; stop_containerd
+  stock_pid=
+}
+stop_both() {
+  # Both have the same containerd namespace, and with it the same cgroups and runtime state: stopping the first removes
+  # what is left of them, so the containers of both go before.
+  for side in ours stock; do use "$side"; delete_containers; done
+  use ours; stop_containerd
+  ours_pid=
+  stop_stock
 }
 
 # --- measuring ------------------------------------------------------------------------------------------------------

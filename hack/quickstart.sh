@@ -1,10 +1,12 @@
 #!/bin/bash
-# Shows, on this machine and with real tools, what bulwark lets start and what it refuses. Needs Debian 12 and root.
-# Everything happens in a temporary directory, with a containerd of its own, and is gone afterwards.
+# Shows, on this machine and with real tools, what bulwark lets start and what it refuses. Needs Debian 12, and root for the
+# part with containers. Everything happens in a temporary directory, with a containerd of its own, and is gone afterwards;
+# Debian packages that had to be installed stay.
 #
-#   hack/quickstart.sh [--build-dir DIR] [--no-build]
+#   hack/quickstart.sh [--build-dir DIR] [--no-build] [--require-containers]
 #
-# Exit status: 0 everything was as it should be (what could not be shown here is counted as skipped); 1 something was not.
+# Exit status: 0 everything was as it should be (what could not be shown here is counted as skipped); 1 something was not;
+# 77 with --require-containers, where no container can be run.
 set -euo pipefail
 top=$(readlink -f "$(dirname "$0")/..")
 for part in base packages oci cosign trivy containerd; do
@@ -13,11 +15,12 @@ for part in base packages oci cosign trivy containerd; do
 done
 
 build_dir=$top/build/release
-build=yes
+build=yes require_containers=
 while [ $# -gt 0 ]; do
   case $1 in
     --build-dir) build_dir=$(readlink -m "$2"); shift ;;
     --no-build) build= ;;
+    --require-containers) require_containers=yes ;;
     *) die "unknown option $1; see the head of $0" ;;
   esac
   shift
@@ -190,9 +193,9 @@ END
 }
 
 start_bulwarkd() {
-  "$bin/bulwarkd" --config "$SCRATCH/bulwarkd.toml" >"$SCRATCH/bulwarkd.log" 2>&1 &
-  BULWARKD_PID=$!
   add_cleanup stop_bulwarkd
+  start_apart "$SCRATCH/bulwarkd.log" "$bin/bulwarkd" --config "$SCRATCH/bulwarkd.toml"
+  BULWARKD_PID=$STARTED_PID
   if ! wait_until 10 ctl status; then
     tail -5 "$SCRATCH/bulwarkd.log" >&2
     die "bulwarkd did not start; its log is above"
@@ -208,25 +211,24 @@ stop_bulwarkd() {
 
 # --- with containers ------------------------------------------------------------------------------------------------
 
-# run_image CASE COMMAND...: in the foreground; output and errors in $SCRATCH/out.
+# run_image CASE COMMAND...: in the foreground; output and errors in $SCRATCH/out. --foreground: without it, timeout puts ctr
+# into another process group, which Ctrl-C does not reach.
 run_image() {
   local case=$1
   shift
-  timeout 30 ctr --address "$CONTAINERD_ADDRESS" --namespace "$CONTAINERD_NAMESPACE" run --rm --snapshotter "$SNAPSHOTTER" \
+  timeout --foreground 30 ctr --address "$CONTAINERD_ADDRESS" --namespace "$CONTAINERD_NAMESPACE" run --rm --snapshotter "$SNAPSHOTTER" \
     --runtime io.containerd.bulwark.v2 "$repository/$case:1" "$case" "$@" >"$SCRATCH/out" 2>&1 </dev/null
 }
 
-# expect_refusal REASON IMAGE STATUS: judges what is in $SCRATCH/out.
+# expect_refusal REASON IMAGE STATUS: judges what is in $SCRATCH/out: reason, image, rule, evidence and what to do next.
 expect_refusal() {
-  if [ "$3" -eq 0 ]; then
-    bad "it was let through"
-  elif ! grep -qF -- "$1" "$SCRATCH/out"; then
-    bad "refused, but not with $1: $(tail -1 "$SCRATCH/out")"
-  elif [ -n "$2" ] && ! grep -qF -- "$2" "$SCRATCH/out"; then
-    bad "the message does not name the image $2: $(tail -1 "$SCRATCH/out")"
-  else
-    good "refused: $(tail -1 "$SCRATCH/out")"
-  fi
+  local message part
+  message=$(tail -1 "$SCRATCH/out")
+  [ "$3" -ne 0 ] || { bad "it was let through"; return; }
+  for part in "denied: $1" "image $2" "rule quickstart-images ($SCRATCH/policies/quickstart.yaml)" "evidence: " "next: "; do
+    [[ $message == *"$part"* ]] || { bad "refused, but the message lacks \"$part\": $message"; return; }
+  done
+  good "refused: $message"
 }
 
 show_good_image() {
@@ -283,19 +285,52 @@ show_exec() {
   ctr_ run -d --snapshotter "$SNAPSHOTTER" --runtime io.containerd.bulwark.v2 "$repository/good:1" exec-demo sleep 600 \
     >"$SCRATCH/out" 2>&1 || { bad "the container did not start: $(tail -1 "$SCRATCH/out")"; return; }
   ctr_ tasks exec --exec-id shell exec-demo sh >"$SCRATCH/out" 2>&1 </dev/null || status=$?
-  expect_refusal exec.not-allowed "" "$status"
-  pid=$(ctr_ tasks ls | awk '$1 == "exec-demo" { print $2 }')
+  expect_refusal exec.not-allowed "$repository/good:1" "$status"
+  pid=$(pid_of exec-demo)
   if ctr_ tasks exec --exec-id status exec-demo cat /proc/self/status >"$SCRATCH/out" 2>&1 </dev/null; then
     good "the allowed command runs: cat /proc/self/status"
   else
     bad "the allowed command was refused: $(tail -1 "$SCRATCH/out")"
     return
   fi
-  if diff <(grep -E '^(Cap|NoNewPrivs|Seccomp:)' "/proc/$pid/status") <(grep -E '^(Cap|NoNewPrivs|Seccomp:)' "$SCRATCH/out") >/dev/null; then
+  expect_privileges_of "$pid"
+}
+
+pid_of() { ctr_ tasks ls | awk -v name="$1" '$1 == name { print $2 }'; }
+
+# expect_privileges_of PID: the /proc/self/status in $SCRATCH/out shows the privileges of that process and no others.
+expect_privileges_of() {
+  local lines='^(Cap...|NoNewPrivs|Seccomp):'
+  if diff <(grep -E "$lines" "/proc/$1/status") <(grep -E "$lines" "$SCRATCH/out") >/dev/null; then
     good "its capabilities, no-new-privileges and seccomp mode are those of the container"
   else
-    bad "its capabilities differ from the container's"
+    bad "its privileges differ from the container's"
   fi
+}
+
+# ctr copies what the container was created with into each exec: here with a capability that the policy took away.
+show_exec_with_more() {
+  local pid
+  title "Exec: a container and an exec that ask for CAP_SYS_ADMIN do not get it"
+  ctr_ run -d --cap-add CAP_SYS_ADMIN --snapshotter "$SNAPSHOTTER" --runtime io.containerd.bulwark.v2 "$repository/good:1" \
+    more-demo sleep 600 >"$SCRATCH/out" 2>&1 || { bad "the container did not start: $(tail -1 "$SCRATCH/out")"; return; }
+  pid=$(pid_of more-demo)
+  if ctr_ containers info more-demo | grep -q CAP_SYS_ADMIN; then
+    good "containerd has CAP_SYS_ADMIN on record for it"
+  else
+    bad "CAP_SYS_ADMIN was not asked for"
+  fi
+  if ! ctr_ tasks exec --exec-id more more-demo cat /proc/self/status >"$SCRATCH/out" 2>&1 </dev/null; then
+    bad "the allowed command was refused: $(tail -1 "$SCRATCH/out")"
+    return
+  fi
+  grep -E '^Cap(Eff|Prm|Bnd):' "$SCRATCH/out" | sed 's/^/      /'
+  if grep -q '^CapBnd:.*0000000000000021$' "$SCRATCH/out"; then
+    good "the exec has the two capabilities that the policy allows"
+  else
+    bad "the exec has other capabilities than the policy allows"
+  fi
+  expect_privileges_of "$pid"
 }
 
 show_with_containers() {
@@ -313,6 +348,7 @@ show_with_containers() {
   show_refusals
   show_retag
   show_exec
+  show_exec_with_more
 }
 
 # --- without ----------------------------------------------------------------------------------------------------------
@@ -338,24 +374,42 @@ show_decisions_only() {
   skip "hardening seen from inside a container"
   skip "a name moved to other content between judging and starting"
   skip "exec"
-  skip "the audit trail of starts"
+  skip "records of starts and execs"
 }
 
 # --- the audit trail --------------------------------------------------------------------------------------------------
 
-show_audit() {
-  local reason segment offset byte damaged=$SCRATCH/damaged
+expect_record() { # WHAT JQ_CONDITION
+  if [ "$(jq -s "any($2)" "$SCRATCH/records")" = true ]; then good "recorded: $1"; else bad "no record of $1"; fi
+}
+
+# With containers: what was shown above is there.
+show_records() {
+  local reason
   title "The audit trail has all of it"
   ctl audit tail --last 1000 --output json >"$SCRATCH/records" || { bad "bulwarkctl audit tail failed"; return; }
+  say "      bulwarkctl audit tail -n 12   (lines cut at 180 characters)"
+  ctl audit tail -n 12 | cut -c1-180 | sed 's/^/      /'
   for reason in $(refusals | cut -d' ' -f2) identity.content-mismatch exec.not-allowed; do
-    if grep -qF "\"$reason\"" "$SCRATCH/records"; then good "recorded: $reason"; else bad "no record of $reason"; fi
+    expect_record "the refusal $reason" ".outcome == \"DENIED\" and .reason_code == \"$reason\""
   done
+  expect_record "the allowed start of the good image" \
+    ".event_type == \"CREATE_DECISION\" and .outcome == \"ALLOWED\" and .container.id == \"good\""
+  expect_record "the allowed exec" \
+    ".event_type == \"EXEC_DECISION\" and .outcome == \"ALLOWED\" and .container.id == \"exec-demo\""
+  expect_record "that it ran" ".event_type == \"EXEC_START\" and .container.id == \"exec-demo\""
+}
+
+show_tampering() {
+  local segment offset byte damaged=$SCRATCH/damaged
+  title "The audit log is a chain of hashes"
   if ctl audit verify >"$SCRATCH/out" 2>&1; then good "$(tail -1 "$SCRATCH/out")"; else bad "$(tail -1 "$SCRATCH/out")"; fi
 
   title "One byte of a copy of the log is changed"
   cp -r "$SCRATCH/audit" "$damaged"
   segment=$(find "$damaged" -name 'segment-*.log' | sort | head -1)
-  offset=1000
+  # In the first record: before it are the headers of segment (128 bytes) and frame (56), and its length (4).
+  offset=200
   byte=$(od -An -tu1 -j "$offset" -N 1 "$segment")
   # shellcheck disable=SC2059  # the format is the byte
   printf "\\$(printf %03o $(((byte + 1) % 256)))" | dd of="$segment" bs=1 seek="$offset" conv=notrunc status=none
@@ -370,10 +424,13 @@ show_audit() {
 
 # --- all of it --------------------------------------------------------------------------------------------------------
 
-[ "$(id -u)" -eq 0 ] || die "run this as root: it starts a containerd of its own, in a temporary directory"
 make_scratch
-require_packages "${FIXTURE_PACKAGES[@]}" "${RUNTIME_PACKAGES[@]}"
 build_bulwark
+require_packages "${FIXTURE_PACKAGES[@]}"
+if [ "$(id -u)" -eq 0 ]; then
+  # Without them the rest can still be shown.
+  install_packages "${RUNTIME_PACKAGES[@]}" || warn "$MISSING"
+fi
 for program in bulwarkd bulwarkctl containerd-shim-bulwark-v2; do
   [ -x "$bin/$program" ] || die "$bin/$program is missing; leave out --no-build"
 done
@@ -382,14 +439,18 @@ prepare_images
 write_profile
 write_policy
 write_config
+status=0
 if why=$(can_run_containers); then
   show_with_containers
-  show_audit
+  show_records
 else
   say
-  say "This machine cannot run containers ($why): showing decisions over OCI layouts instead."
+  say "No containers can be run here ($why): showing decisions over OCI layouts instead."
   show_decisions_only
+  [ -z "$require_containers" ] || status=77
 fi
+show_tampering
 say
 say "quickstart: $passed as they should be, $failed not, $skipped skipped, in $(($(date +%s) - started)) s"
-[ "$failed" -eq 0 ]
+[ "$failed" -eq 0 ] || status=1
+exit "$status"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Shared by hack/*.sh and tests: messages, a scratch directory, cleanup that also runs on Ctrl-C, missing packages.
 # Source it from bash with `set -euo pipefail`. Nothing here touches anything outside the scratch directory, except
-# require_packages, which may call apt.
+# install_packages and require_packages, which may call apt.
 
 say() { printf '%s\n' "$*"; }
 warn() { printf 'warning: %s\n' "$*" >&2; }
@@ -43,21 +43,48 @@ remove_scratch() {
   rm -rf --one-file-system "$SCRATCH"
 }
 
-# require_packages NAME...: installs the Debian packages that are missing; asks nothing, downloads nothing if none are.
-require_packages() {
-  local name missing=()
+# _is_there NAME: whether what a Debian package brings is there. containerd and the runtimes count by their commands, whatever
+# package they came from: docker's containerd.io conflicts with Debian's containerd and runc, and must stay.
+_is_there() {
+  case $1 in
+    containerd) command -v containerd >/dev/null && command -v ctr >/dev/null ;;
+    runc | crun) command -v "$1" >/dev/null ;;
+    *) [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ] ;;
+  esac
+}
+
+# install_packages NAME...: installs the Debian packages that are missing; asks nothing, downloads nothing if none are, and
+# never removes a package. Fails, with the reason in MISSING, if they cannot be had.
+install_packages() {
+  local name missing=() apt=(apt-get install -y -q --no-remove --no-install-recommends)
   for name in "$@"; do
-    [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+    _is_there "$name" || missing+=("$name")
   done
   [ "${#missing[@]}" -gt 0 ] || return 0
-  command -v apt-get >/dev/null || die "these Debian packages are needed, and there is no apt-get: ${missing[*]}"
-  [ "$(id -u)" -eq 0 ] || die "these Debian packages are missing; as root: apt-get install ${missing[*]}"
-  say "installing: ${missing[*]}"
+  MISSING="these Debian packages are missing, and there is no apt-get: ${missing[*]}"
+  command -v apt-get >/dev/null || return 1
+  MISSING="these Debian packages are missing; as root: apt-get install ${missing[*]}"
+  [ "$(id -u)" -eq 0 ] || return 1
+  MISSING="apt-get could not install, without removing anything: ${missing[*]}"
+  say "installing: ${missing[*]} (Debian packages; they stay)"
   # The package lists may be fresh already: update only if the install fails without.
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null 2>&1 ||
-    { apt-get update -q >/dev/null 2>&1 &&
-      DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null; } ||
-    die "apt-get could not install: ${missing[*]}"
+  DEBIAN_FRONTEND=noninteractive "${apt[@]}" "${missing[@]}" >/dev/null 2>&1 ||
+    { apt-get update -q >/dev/null 2>&1 && DEBIAN_FRONTEND=noninteractive "${apt[@]}" "${missing[@]}" >/dev/null; }
+}
+
+# require_packages NAME...: the same; ends the script if they cannot be had.
+require_packages() { install_packages "$@" || die "$MISSING"; }
+
+# start_apart LOG COMMAND...: starts it in the background in a session of its own, appending to LOG, and sets STARTED_PID.
+# Ctrl-C goes to the whole process group of the terminal: this way it reaches only the script, whose cleanup still needs
+# what it started.
+start_apart() {
+  local log=$1
+  shift
+  # In a script (no job control) a child leads no process group, so setsid(1) does not fork and the pid stays the command's.
+  setsid "$@" >>"$log" 2>&1 </dev/null &
+  # shellcheck disable=SC2034  # result
+  STARTED_PID=$!
 }
 
 # wait_until SECONDS COMMAND...: runs the command every 50 ms until it succeeds; fails after that many seconds.

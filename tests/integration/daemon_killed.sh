@@ -1,8 +1,8 @@
 #!/bin/bash
 # kill -9 of bulwarkd at random points while containers start: none runs without its record, no record is lost, the chain
-# verifies. Count: BULWARK_TEST_KILLS_STARTS (60); seed: BULWARK_TEST_SEED.
+# verifies. Count: BULWARK_TEST_KILLS_STARTS (100, so 200 with runc and crun together); seed: BULWARK_TEST_SEED.
 . "$(dirname "$(readlink -f "$0")")/node.sh"
-starts=${BULWARK_TEST_KILLS_STARTS:-60}
+starts=${BULWARK_TEST_KILLS_STARTS:-100}
 RANDOM=${BULWARK_TEST_SEED:-1}
 start_node
 
@@ -19,6 +19,9 @@ keep_killing() {
 stop_daemon
 (start_daemon; keep_killing) &
 killer=$!
+# It ignores Ctrl-C, as every background process of a script does.
+stop_killer() { kill -TERM "$killer" 2>/dev/null || true; wait "$killer" 2>/dev/null || true; }
+add_cleanup stop_killer
 started=0
 for i in $(seq "$starts"); do
   if run -d "$IMAGE" "c-$i" /bin/sleep 1000 >"$SCRATCH/out" 2>&1; then
@@ -27,7 +30,7 @@ for i in $(seq "$starts"); do
     [ $((i % 2)) -eq 0 ] || { ctr_ tasks rm -f "c-$i" >/dev/null; echo "c-$i" >>"$SCRATCH/removed"; }
   fi
 done
-kill -TERM "$killer"; wait "$killer" 2>/dev/null || true
+stop_killer
 pkill -KILL -f "bulwarkd --config $SCRATCH/bulwarkd.toml" 2>/dev/null || true
 sleep 0.2
 start_daemon

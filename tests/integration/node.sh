@@ -88,8 +88,8 @@ TOML
 }
 
 start_daemon() {
-  "$BIN/bulwarkd" --config "$SCRATCH/bulwarkd.toml" >>"$SCRATCH/bulwarkd.log" 2>&1 &
-  NODE_PID=$!
+  start_apart "$SCRATCH/bulwarkd.log" "$BIN/bulwarkd" --config "$SCRATCH/bulwarkd.toml"
+  NODE_PID=$STARTED_PID
 }
 wait_for_daemon() { wait_until 20 ctl status || { tail -5 "$SCRATCH/bulwarkd.log"; die "bulwarkd does not answer"; }; }
 stop_daemon() { kill "${1:--TERM}" "$NODE_PID" 2>/dev/null || true; wait "$NODE_PID" 2>/dev/null || true; }

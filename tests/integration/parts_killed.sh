@@ -16,8 +16,7 @@ ctr_ containers rm victim >/dev/null
 
 run -d "$IMAGE" survivor /bin/sleep 1000
 kill -KILL "$CONTAINERD_PID"; wait "$CONTAINERD_PID" 2>/dev/null || true
-PATH="$SCRATCH/bin:$PATH" containerd --config "$SCRATCH/containerd/config.toml" >>"$SCRATCH/containerd/containerd.log" 2>&1 &
-CONTAINERD_PID=$!
+launch_containerd
 wait_until 20 ctr_ version
 check "a container survives a restart of containerd" contains "$(ctr_ tasks ls)" RUNNING
 check "an exec works after it" ctr_ tasks exec --exec-id after survivor /bin/true
