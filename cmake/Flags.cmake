@@ -9,7 +9,7 @@ target_compile_options(bulwark_hardening INTERFACE -fstack-protector-strong -ffu
                                                    $<$<CXX_COMPILER_ID:GNU>:-fcf-protection=full>)
 target_compile_definitions(bulwark_hardening INTERFACE _GLIBCXX_ASSERTIONS)
 if(NOT BULWARK_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
-  target_compile_options(bulwark_hardening INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+  target_compile_options(bulwark_hardening INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 endif()
 target_link_options(bulwark_hardening INTERFACE -Wl,-z,relro,-z,now -Wl,--gc-sections)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
