@@ -1,8 +1,8 @@
 #!/bin/bash
 # kill -9 of bulwarkd at random points while containers start: none runs without its record, no record is lost, the chain
-# verifies. Count: BULWARK_TEST_KILLS_STARTS (100, so 200 with runc and crun together); seed: BULWARK_TEST_SEED.
+# verifies. Count: BULWARK_TEST_KILLS_STARTS (200); seed: BULWARK_TEST_SEED.
 . "$(dirname "$(readlink -f "$0")")/node.sh"
-starts=${BULWARK_TEST_KILLS_STARTS:-100}
+starts=${BULWARK_TEST_KILLS_STARTS:-200}
 RANDOM=${BULWARK_TEST_SEED:-1}
 start_node
 
