@@ -7,6 +7,7 @@
 #include "lib/base/file_io.h"
 #include "lib/base/logging.h"
 #include "shim/command/args.h"
+#include "shim/command/delete.h"
 #include "shim/command/spec_summary.h"
 #include "shim/os/rootfs.h"
 #include "shim/runtime_log.h"
@@ -56,9 +57,12 @@ base::Error GivenUp() {
   return base::Error(base::Code::kAborted, "create was given up by a delete request");
 }
 
-// What a later `delete` command needs to find the runtime again, in the stock shim's files.
-base::Status WriteRuntimeFiles(const std::string& bundle,
+// What a later `delete` command needs: the decision, for its events, and, to find the runtime again,
+// the stock shim's files.
+base::Status WriteRuntimeFiles(const std::string& bundle, const std::string& decision_id,
                                const containerd::runc::Options& options) {
+  RETURN_IF_ERROR(base::ReplaceFile(bundle + kDecisionFile, decision_id, kPrivateMode,
+                                    /*durable=*/false));
   RETURN_IF_ERROR(base::ReplaceFile(bundle + "/options.json", OptionsJson(options), kPrivateMode,
                                     /*durable=*/false));
   return base::ReplaceFile(bundle + "/runtime", options.binary_name(), kPrivateMode,
@@ -193,7 +197,7 @@ base::Result<TaskService::ContainerPtr> TaskService::PrepareContainer(
 
   RETURN_IF_ERROR(base::ReplaceFile(SpecPath(request.bundle()), answer.effective_spec(), kSpecMode,
                                     /*durable=*/false));
-  RETURN_IF_ERROR(WriteRuntimeFiles(request.bundle(), options));
+  RETURN_IF_ERROR(WriteRuntimeFiles(request.bundle(), answer.decision_id(), options));
   if (container->has_rootfs_mounts) {
     if (auto mounted = MountRootfs(ToMounts(request), RootfsPath(request.bundle())); !mounted) {
       return base::Error::Make(base::Code::kUnknown, "failed to mount rootfs component: {}",

@@ -129,8 +129,10 @@ void TaskService::Wait(const std::string& payload, int64_t timeout_ns,
   });
   if (timeout_ns <= 0 || (*process)->state() == Process::State::kStopped) return;
   const int64_t timeout_ms = timeout_ns / kNanosPerMilli + 1;
-  *timer = context_.loop.AddTimer(timeout_ms, [process = *process, waiter, responder] {
-    process->ForgetWaiter(waiter);
+  *timer = context_.loop.AddTimer(timeout_ms, [weak = std::weak_ptr(*process), waiter, responder] {
+    const auto waited = weak.lock();
+    if (waited == nullptr) return;  // deleted, and the waiter was told
+    waited->ForgetWaiter(waiter);
     responder.Reply(base::Error(base::Code::kDeadlineExceeded, "context deadline exceeded"));
   });
 }

@@ -49,6 +49,7 @@ base::Result<profiles::HardeningRequest> RequestOf(const policy::Profile& profil
   request.readonly_paths = profile.readonly_paths;
   request.forbid_host_namespaces = !profile.allow_host_namespaces;
   request.forbid_privileged = !profile.allow_privileged;
+  request.forbid_hooks = !profile.allow_hooks;
   return request;
 }
 

@@ -87,8 +87,14 @@ admission::OwnPaths OwnPathsOf(const config::Config& config) {
     const std::string directory = DirectoryOf(file);
     own.protected_paths.push_back(directory.rfind('/') == 0 || directory.empty() ? file : directory);
   }
-  // The shm of every pod is here, in containerd's state directory (containerd, pkg/cri: getVolatileSandboxDir).
-  own.unprotected_paths = {DirectoryOf(config.containerd.address) + "/io.containerd.grpc.v1.cri/sandboxes"};
+  // Every pod's shm and image volumes are here, in containerd's state directory (containerd, pkg/cri:
+  // getVolatileSandboxDir). That is the socket's directory, or below it as k0s and MicroK8s have it.
+  for (const char* state : {"", "/containerd"}) {
+    for (const char* kind : {"/sandboxes", "/image-volumes"}) {
+      own.unprotected_paths.push_back(DirectoryOf(config.containerd.address) + state +
+                                      "/io.containerd.grpc.v1.cri" + kind);
+    }
+  }
   return own;
 }
 

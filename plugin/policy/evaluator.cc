@@ -45,7 +45,7 @@ constexpr NextStepEntry kNextSteps[] = {
     {reason::kProfileUnmergeable, "change the pod's seccomp profile or the rule's: the two cannot be intersected"},
     {reason::kSpecInvalid, "correct the runtime spec: it is malformed"},
     {reason::kSpecForbidden,
-     "drop the privilege from the pod, or allow it with profile.allowPrivileged or profile.allowHostNamespaces"},
+     "drop the privilege from the pod, or allow it with profile.allowPrivileged, allowHooks or allowHostNamespaces"},
     {reason::kExecNotAllowed, "add the command to exec.allow of the rule if it is meant to be run"},
     {reason::kExecContainerUnknown, "start the container again under bulwark: this one was never admitted"},
     {reason::kAuditUnavailable, "make room for the audit log, or mend its disk"},

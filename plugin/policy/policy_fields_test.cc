@@ -114,6 +114,7 @@ TEST(PolicyFields, Profile) {
       {"readonlyRootfs", with("readonlyRootfs: true"), [](const Rule& r) { return r.profile.readonly_rootfs; }},
       {"maskedPaths", with("maskedPaths: [/proc/keys]"), [](const Rule& r) { return r.profile.masked_paths == Names{"/proc/keys"}; }},
       {"readonlyPaths", with("readonlyPaths: [/proc/sys]"), [](const Rule& r) { return r.profile.readonly_paths == Names{"/proc/sys"}; }},
+      {"allowHooks", with("allowHooks: true"), [](const Rule& r) { return r.profile.allow_hooks; }},
       {"allowPrivileged", with("allowPrivileged: true"), [](const Rule& r) { return r.profile.allow_privileged; }},
       {"allowHostNamespaces", with("allowHostNamespaces: true"), [](const Rule& r) { return r.profile.allow_host_namespaces; }},
   }});

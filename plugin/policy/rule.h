@@ -36,8 +36,10 @@ struct Profile {
   std::vector<std::string> masked_paths;                 // `maskedPaths`: absolute, masked in addition to its own
   std::vector<std::string> readonly_paths;               // `readonlyPaths`: absolute, read-only in addition to its own
   // What no profile can bound, so it must be allowed by name; otherwise such a spec is denied with spec.forbidden.
-  // `allowPrivileged`: all devices, a block device of the host, hooks, mounts of bulwark's and containerd's own files
+  // `allowPrivileged`: all devices, a block device of the host, mounts of bulwark's and containerd's own files, mounts
+  // of file systems other than those every container has
   bool allow_privileged = false;
+  bool allow_hooks = false;            // `allowHooks`: programs that the runtime runs on the host; nerdctl has some always
   bool allow_host_namespaces = false;  // `allowHostNamespaces`: the host's pid, ipc, network or mount namespace
 };
 

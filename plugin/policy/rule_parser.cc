@@ -74,7 +74,8 @@ Status ReadSwitch(const std::string& path, const Fields& fields, std::string_vie
 
 Result<Profile> ParseProfile(const std::string& path, const YamlNode& node) {
   static constexpr std::string_view kKnown[] = {"seccomp",     "capabilities",  "noNewPrivileges", "readonlyRootfs",
-                                                "maskedPaths", "readonlyPaths", "allowPrivileged", "allowHostNamespaces"};
+                                                "maskedPaths", "readonlyPaths", "allowPrivileged", "allowHooks",
+                                                "allowHostNamespaces"};
   ASSIGN_OR_RETURN(const Fields fields, Fields::Of(path, node, "profile", kKnown));
   Profile profile;
   if (const YamlNode* seccomp = fields.Find("seccomp")) {
@@ -92,6 +93,7 @@ Result<Profile> ParseProfile(const std::string& path, const YamlNode& node) {
   RETURN_IF_ERROR(ReadSwitch(path, fields, "noNewPrivileges", &profile.no_new_privileges));
   RETURN_IF_ERROR(ReadSwitch(path, fields, "readonlyRootfs", &profile.readonly_rootfs));
   RETURN_IF_ERROR(ReadSwitch(path, fields, "allowPrivileged", &profile.allow_privileged));
+  RETURN_IF_ERROR(ReadSwitch(path, fields, "allowHooks", &profile.allow_hooks));
   RETURN_IF_ERROR(ReadSwitch(path, fields, "allowHostNamespaces", &profile.allow_host_namespaces));
   return profile;
 }

@@ -33,7 +33,8 @@ struct HardeningRequest {
   std::vector<std::string> masked_paths;        // absolute, added to the pod's
   std::vector<std::string> readonly_paths;      // absolute, added to the pod's
   bool forbid_host_namespaces = false;  // refuse a spec that shares the host's pid, ipc, network or mount namespace
-  bool forbid_privileged = false;       // refuse all devices, block devices, hooks and protected sources of mounts
+  bool forbid_privileged = false;       // refuse all devices, block devices, unusual and protected mounts
+  bool forbid_hooks = false;            // refuse programs that the runtime would run on the host
   std::string bundle;                   // of the container, absolute; empty: unknown, and root.path must be relative
   // Absolute. No mount may have one of these as its source, or what lies below or above it…
   std::vector<std::string> protected_paths;

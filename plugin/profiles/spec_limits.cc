@@ -118,7 +118,23 @@ bool IsProtected(const HardeningRequest& request, const std::string& protected_p
   return true;
 }
 
+// Whether the path leads, at any point of its way, through what is another thing for the runtime than for us.
+bool DependsOnWhoLooks(const std::string& path) {
+  std::filesystem::path way = "/";
+  for (const std::filesystem::path& part : std::filesystem::path(path).relative_path()) {
+    way /= part;
+    const std::string here = CleanAbsolute(way.string());
+    for (const char* who : {"/proc/self", "/proc/thread-self", "/dev/fd"}) {
+      if (IsWithin(who, here)) return true;
+    }
+  }
+  return false;
+}
+
 base::Status CheckSource(const HardeningRequest& request, const std::string& source) {
+  if (DependsOnWhoLooks(source)) {
+    return Error::Make(Code::kPermissionDenied, "spec mounts {}, which depends on who looks", Shown(source));
+  }
   const std::vector<std::string> readings = Readings(request, source);
   for (const std::string& entry : request.protected_paths) {
     for (const std::string& protected_path : Readings(request, entry)) {
@@ -135,6 +151,17 @@ bool IsBind(const oci::SpecMount& mount) {
   return mount.type == "bind" || std::any_of(mount.options.begin(), mount.options.end(), [](const std::string& option) {
            return option == "bind" || option == "rbind";
          });
+}
+
+// Those that containers have without asking. Any other reaches what no path in the spec shows: an overlay's layers, a disk.
+base::Status CheckMountTypes(const std::vector<oci::SpecMount>& mounts) {
+  constexpr std::string_view kUsual[] = {"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2"};
+  for (const oci::SpecMount& mount : mounts) {
+    if (IsBind(mount) || std::find(std::begin(kUsual), std::end(kUsual), mount.type) != std::end(kUsual)) continue;
+    return Error::Make(Code::kPermissionDenied, "spec mounts a file system of type {} on {}", Shown(mount.type),
+                       Shown(mount.destination));
+  }
+  return base::OkStatus();
 }
 
 // An absolute source is looked at whatever the type: what runtimes make of an unknown or missing one differs.
@@ -175,9 +202,12 @@ base::Status CheckForbidden(const oci::RuntimeSpec& spec, const HardeningRequest
   RETURN_IF_ERROR(CheckDestinations(mounts));
   RETURN_IF_ERROR(CheckUniqueNamespaces(spec));
   if (request.forbid_host_namespaces) RETURN_IF_ERROR(CheckHostNamespaces(spec, request.host));
+  if (request.forbid_hooks && spec.HasHooks()) {
+    return Error(Code::kPermissionDenied, "spec has hooks, which run on the host (profile.allowHooks)");
+  }
   if (!request.forbid_privileged) return base::OkStatus();
   RETURN_IF_ERROR(CheckDevices(spec));
-  if (spec.HasHooks()) return Error(Code::kPermissionDenied, "spec has hooks, which run on the host");
+  RETURN_IF_ERROR(CheckMountTypes(mounts));
   return CheckSources(mounts, request);
 }
 

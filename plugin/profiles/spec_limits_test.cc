@@ -16,7 +16,7 @@ constexpr char kBundle[] = "/run/containerd/io.containerd.runtime.v2.task/k8s.io
 
 HardeningRequest Strict() {
   HardeningRequest request;
-  request.forbid_host_namespaces = request.forbid_privileged = true;
+  request.forbid_host_namespaces = request.forbid_privileged = request.forbid_hooks = true;
   request.bundle = kBundle;
   request.protected_paths = {"/etc/bulwark", "/var/lib/bulwark", "/run/containerd"};
   request.unprotected_paths = {"/run/containerd/io.containerd.grpc.v1.cri/sandboxes"};
@@ -146,12 +146,31 @@ TEST(SpecLimitsTest, WhatKubeletAndContainerdMountIsLetPass) {
     {"destination":"/sys","type":"sysfs","source":"sysfs"},{"destination":"/run","type":"tmpfs","source":"tmpfs"}])"}));
 }
 
-TEST(SpecLimitsTest, HooksNeedAllowPrivileged) {
+TEST(SpecLimitsTest, HooksNeedToBeAllowed) {
   const Parts hooked = {.more = R"(,"hooks":{"createRuntime":[{"path":"/bin/x"}]})"};
   EXPECT_TRUE(IsRefused(hooked));
   EXPECT_TRUE(IsRefused({.more = R"(,"hooks":{"PreStart":[{"path":"/bin/x"}]})"}));  // as Go reads it
   EXPECT_FALSE(IsRefused({.more = R"(,"hooks":{"prestart":[]})"}));
   EXPECT_FALSE(IsRefused(hooked, {}));
+}
+
+TEST(SpecLimitsTest, OnlyUsualFileSystemsAreMounted) {
+  for (const std::string type : {"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2"}) {
+    EXPECT_FALSE(IsRefused({.mounts = R"([{"destination":"/x","type":")" + type + R"(","source":"x"}])"})) << type;
+  }
+  for (const std::string type : {"overlay", "ext4", "fuse", "none", ""}) {
+    const Parts parts = {.mounts = R"([{"destination":"/x","type":")" + type + R"(","source":"x"}])"};
+    EXPECT_TRUE(IsRefused(parts)) << type;
+    EXPECT_FALSE(IsRefused(parts, {})) << type;  // allowPrivileged
+  }
+}
+
+TEST(SpecLimitsTest, NoSourceDependsOnWhoLooks) {
+  for (const std::string source : {"/proc/self/cwd/../../x", "//proc//self/root/x", "/x/../proc/thread-self", "/dev/fd/3",
+                                   "/proc/./self/../1/root"}) {
+    EXPECT_TRUE(IsRefused({.mounts = R"([{"destination":"/x","type":"bind","source":")" + source + R"("}])"})) << source;
+  }
+  EXPECT_FALSE(IsRefused({.mounts = R"([{"destination":"/x","type":"bind","source":"/proc/selfish"}])"}));
 }
 
 TEST(SpecLimitsTest, CleansPathsWithoutLookingAtThem) {

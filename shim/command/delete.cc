@@ -130,6 +130,7 @@ v1::LifecycleEvent EventOf(const Args& args, const DeleteOutcome& outcome, v1::E
   event.set_containerd_namespace(args.containerd_namespace);
   event.set_container_id(args.id);
   event.set_pid(outcome.pid);
+  event.set_decision_id(outcome.decision_id);
   return event;
 }
 
@@ -197,6 +198,9 @@ base::Result<DeleteOutcome> Delete(const Args& args) {
   const std::string root = RuntimeRoot(options, args.containerd_namespace);
   DeleteOutcome outcome;
   outcome.pid = InitPid(bundle);
+  if (auto id = base::ReadFile(bundle + kDecisionFile, kBundleFileBytesMax); id) {
+    outcome.decision_id = *std::move(id);
+  }
   outcome.runtime_knew_it = base::PathExists(root + "/" + args.id);
   // Asked before the runtime kills the container: a shim may end with its last one.
   const bool shim_lives = ShimLives(bundle, args.id);

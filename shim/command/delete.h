@@ -12,8 +12,12 @@
 
 namespace bulwark::shim {
 
+// In the bundle, from Create on: the id of the decision that admitted the container.
+inline constexpr char kDecisionFile[] = "/bulwark.decision";
+
 struct DeleteOutcome {
-  uint32_t pid = 0;  // of the container's init, 0 if unknown
+  uint32_t pid = 0;         // of the container's init, 0 if unknown
+  std::string decision_id;  // empty if unknown
   bool runtime_knew_it =
       false;  // the runtime still had the container: its shim was lost, or never finished
   std::string response;  // serialised containerd.task.DeleteResponse

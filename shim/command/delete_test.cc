@@ -32,6 +32,7 @@ class DeleteTest : public CommandTest {
     std::ofstream(bundle + "/options.json")
         << R"({"binary_name":"x","root":")" << directory_ << R"(/root"})";
     std::ofstream(bundle + "/init.pid") << "4242";
+    std::ofstream(bundle + kDecisionFile) << "d1";
     return bundle;
   }
   void MakeKnownToRuntime(const std::string& id) {
@@ -87,6 +88,7 @@ TEST_F(DeleteTest, RemovesTheContainerOfALostShimAndReportsIt) {
   const auto events = Spooled();
   ASSERT_EQ(events.size(), 3u);
   EXPECT_EQ(events[0].kind(), v1::SHIM_GONE);
+  EXPECT_EQ(events[0].decision_id(), "d1");
   EXPECT_EQ(events[1].kind(), v1::CONTAINER_EXITED);
   EXPECT_EQ(events[1].exit_status(), 137u);
   EXPECT_EQ(events[2].kind(), v1::CONTAINER_DELETED);
